@@ -1,0 +1,369 @@
+"""The sockets port: what the reactor sees of the network, and its implementation over epoll.
+
+Rule: bytes and readiness only. A link is handed out once it is ready for the protocol (a TLS
+handshake is over, its client judged), and nothing in here reads what the bytes say. The simulator
+has its own implementation of `Sockets` and `Link`.
+
+No call but `Sockets.wait` lets another task run, and none but `poll` waits.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+import trio
+
+from net.handshake import Handshakes
+from net.listen import Listener, PeerInfo
+from net.syncer import Jobs
+from net.telemetry import Logger
+
+READ: Final = select.EPOLLIN
+"""Something can be received: bytes, the end, or an error."""
+WRITE: Final = select.EPOLLOUT
+
+EVENTS_MAX: Final = 256
+ACCEPTS_MAX: Final = 64
+"""Connections accepted from one listener between two looks at the others."""
+CONNECTIONS_MAX: Final = 20_000
+ACCEPT_PAUSE_S: Final = 0.25
+HANDSHAKE_THREADS: Final = 2
+UPKEEP_S: Final = 0.25
+"""How long `wait` may oversleep a handshake's end or an accept pause."""
+TLS_RECORD_BYTES: Final = 16384
+
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_OURS: Final = (errno.EBADF, errno.EFAULT, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP)
+"""Errors of accept that only a mistake in here can cause."""
+
+
+class Link(Protocol):
+    """One established connection."""
+
+    @property
+    def handle(self) -> int:
+        """The number that `Sockets.poll` reports it by."""
+        ...
+
+    @property
+    def peer(self) -> PeerInfo:
+        """Who is at the other end."""
+        ...
+
+    def recv(self, size: int) -> bytes | None:
+        """Return bytes, about `size` at most; b"" at the end; None if there is nothing now.
+
+        Raises OSError if the connection is lost.
+        """
+        ...
+
+    def send(self, data: memoryview) -> int:
+        """Send what fits and return its size, 0 if nothing does now.
+
+        What was not sent must come first in the next call. Raises OSError if the connection is
+        lost.
+        """
+        ...
+
+    def want(self, interest: int) -> None:
+        """Ask `poll` for these of READ and WRITE; a new link is asked for READ."""
+        ...
+
+    def shutdown(self) -> None:
+        """Tell the other end that nothing more comes; whatever it still sends is noise."""
+        ...
+
+    def close(self) -> None:
+        """Forget the connection; it is never reported again."""
+        ...
+
+
+class Sockets(Protocol):
+    """All connections of the client port, and the way to wait for them."""
+
+    def poll(self, timeout_s: float) -> Sequence[tuple[int, int]]:
+        """Return (handle, READ | WRITE) of what is ready; block at most `timeout_s` for it.
+
+        Handles that no link has stand for inner work (an accept, a wake): only their being there
+        matters. Reports again what was not acted upon.
+        """
+        ...
+
+    def accept(self) -> Link | None:
+        """Return the next new connection, None if there is no further one now."""
+        ...
+
+    async def wait(self, timeout_s: float) -> None:
+        """Let other tasks run until something may be ready or the time is over."""
+        ...
+
+    def wake(self) -> None:
+        """End a `poll` or `wait`; callable from any thread."""
+        ...
+
+    def stop_accepting(self) -> None:
+        """Close the listeners; links and running handshakes stay."""
+        ...
+
+    def close(self) -> None:
+        """Close everything."""
+        ...
+
+
+class PlainLink:
+    """A TCP or unix connection without TLS."""
+
+    __slots__ = ("_interest", "_owner", "_sock", "handle", "peer")
+
+    def __init__(self, owner: EpollSockets, sock: socket.socket, peer: PeerInfo) -> None:
+        self._owner = owner
+        self._sock = sock
+        self._interest = READ
+        self.handle = sock.fileno()
+        self.peer = peer
+
+    def recv(self, size: int) -> bytes | None:
+        """See Link."""
+        try:
+            return self._sock.recv(size)
+        except BlockingIOError:
+            return None
+
+    def send(self, data: memoryview) -> int:
+        """See Link."""
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+
+    def want(self, interest: int) -> None:
+        """See Link."""
+        if interest != self._interest:
+            self._interest = interest
+            self._owner.set_interest(self.handle, interest)
+
+    def shutdown(self) -> None:
+        """See Link."""
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:  # The other end was faster.
+                raise
+
+    def close(self) -> None:
+        """See Link."""
+        self._owner.forget(self.handle)
+        self._sock.close()
+
+
+class TlsLink(PlainLink):
+    """A connection whose TLS handshake is over."""
+
+    __slots__ = ("_tls",)
+
+    def __init__(self, owner: EpollSockets, sock: ssl.SSLSocket, peer: PeerInfo) -> None:
+        super().__init__(owner, sock, peer)
+        self._tls = sock
+
+    def recv(self, size: int) -> bytes | None:
+        """See Link. OpenSSL gives one record (16 KiB at most) a call: read on after a full one."""
+        pieces: list[bytes] = []
+        received = 0
+        try:
+            while received < size:
+                piece = self._tls.recv(size)
+                pieces.append(piece)
+                received += len(piece)
+                if len(piece) < TLS_RECORD_BYTES and not self._tls.pending():
+                    break
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            if not pieces:
+                return None
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def send(self, data: memoryview) -> int:
+        """See Link. One record goes out a call to OpenSSL, so go on until one does not fit."""
+        sent = 0
+        try:
+            while sent < len(data):
+                sent += self._tls.send(data[sent:])
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            pass
+        return sent
+
+    def shutdown(self) -> None:
+        """See Link. Says goodbye in TLS as well, so that the end is not taken for a truncation."""
+        # It wants the other end's goodbye, or the connection is gone: both are fine here.
+        with suppress(OSError):
+            self._tls.unwrap()
+        super().shutdown()
+
+
+class EpollSockets:
+    """`Sockets` over one epoll that trio may wait for as a whole.
+
+    Listeners are owned from here on and closed by `stop_accepting` or `close`.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        log: Logger,
+        *,
+        connections_max: int = CONNECTIONS_MAX,
+        handshake_timeout_s: float = 10.0,
+    ) -> None:
+        self._log = log
+        self._connections_max = connections_max
+        self._links: dict[int, PlainLink] = {}
+        self._new: deque[PlainLink] = deque()
+        self._paused_until_s: float | None = None
+        self._epoll = select.epoll()
+        self._wake_handle = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake_handle, select.EPOLLIN)
+        self._listeners = {listener.sock.fileno(): listener for listener in listeners}
+        for handle in self._listeners:
+            self._epoll.register(handle, select.EPOLLIN)
+        is_secure = any(listener.tls is not None for listener in listeners)
+        threads = HANDSHAKE_THREADS if is_secure else 0
+        self._handshakes = Handshakes(
+            self._epoll,
+            Jobs("handshake", self.wake, threads=threads),
+            log,
+            now_s=time.monotonic,
+            timeout_s=handshake_timeout_s,
+        )
+
+    def poll(self, timeout_s: float) -> Sequence[tuple[int, int]]:
+        """See Sockets."""
+        ready = self._epoll.poll(timeout_s, EVENTS_MAX)
+        links = self._links
+        for handle, _ in ready:
+            if handle not in links:
+                self._inner_work(handle)
+        if self._handshakes:
+            self._handshakes.expire()
+        if self._paused_until_s is not None and time.monotonic() >= self._paused_until_s:
+            self._accept_again()
+        return ready
+
+    def accept(self) -> Link | None:
+        """See Sockets."""
+        return self._new.popleft() if self._new else None
+
+    async def wait(self, timeout_s: float) -> None:
+        """See Sockets."""
+        if self._handshakes or self._paused_until_s is not None:
+            timeout_s = min(timeout_s, UPKEEP_S)
+        with trio.move_on_after(timeout_s):
+            await trio.lowlevel.wait_readable(self._epoll.fileno())
+
+    def wake(self) -> None:
+        """See Sockets."""
+        os.eventfd_write(self._wake_handle, 1)
+
+    def adopt(self, sock: socket.socket, peer: PeerInfo) -> Link:
+        """Take over a connected socket that somebody else opened; TLS must be through."""
+        sock.setblocking(False)
+        is_tls = isinstance(sock, ssl.SSLSocket)
+        link = TlsLink(self, sock, peer) if is_tls else PlainLink(self, sock, peer)
+        self._links[link.handle] = link
+        self._epoll.register(link.handle, READ)
+        return link
+
+    def stop_accepting(self) -> None:
+        """See Sockets."""
+        for handle, listener in self._listeners.items():
+            self._epoll.unregister(handle)
+            listener.close()
+        self._listeners.clear()
+        self._paused_until_s = None
+
+    def close(self) -> None:
+        """See Sockets."""
+        self.stop_accepting()
+        self._handshakes.close()
+        for link in list(self._links.values()):
+            link.close()
+        self._epoll.close()
+        os.close(self._wake_handle)
+
+    def set_interest(self, handle: int, interest: int) -> None:
+        """Change what the poll reports of a link (for links)."""
+        self._epoll.modify(handle, interest)
+
+    def forget(self, handle: int) -> None:
+        """Drop a link that closes (for links)."""
+        if self._links.pop(handle, None) is not None:
+            self._epoll.unregister(handle)
+
+    def _inner_work(self, handle: int) -> None:
+        if handle in self._listeners:
+            self._accept_from(self._listeners[handle])
+        elif handle == self._wake_handle:
+            os.eventfd_read(handle)
+            self._handshakes.deliver()
+            while self._handshakes.done:
+                sock, peer = self._handshakes.done.popleft()
+                link = TlsLink(self, sock, peer)
+                self._links[link.handle] = link
+                self._epoll.modify(link.handle, READ)
+                self._new.append(link)
+        elif handle in self._handshakes:
+            self._handshakes.ready(handle)
+
+    def _accept_from(self, listener: Listener) -> None:
+        for _ in range(ACCEPTS_MAX):
+            if len(self._links) + len(self._handshakes) >= self._connections_max:
+                self._stop_for_now("as many connections as allowed")
+                return
+            try:
+                sock, address = listener.sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _OURS:
+                    raise
+                if error.errno in _EXHAUSTED:
+                    self._stop_for_now(os.strerror(error.errno).lower())
+                    return
+                continue  # The connection broke while it waited: Linux reports that here.
+            sock.setblocking(False)
+            if listener.tls is not None:
+                self._handshakes.begin(sock, listener, _name(address))
+            else:
+                peer = PeerInfo(_name(address), listener.role, str(listener.url))
+                link = PlainLink(self, sock, peer)
+                self._links[link.handle] = link
+                self._epoll.register(link.handle, READ)
+                self._new.append(link)
+
+    def _stop_for_now(self, reason: str) -> None:
+        """Stop accepting for a while; waiting clients stay in the kernel's queue."""
+        self._log.warn_every(60_000, "accepting no connections for now", reason=reason)
+        self._paused_until_s = time.monotonic() + ACCEPT_PAUSE_S
+        for handle in self._listeners:
+            self._epoll.modify(handle, 0)
+
+    def _accept_again(self) -> None:
+        self._paused_until_s = None
+        for handle in self._listeners:
+            self._epoll.modify(handle, select.EPOLLIN)
+
+
+def _name(address: object) -> str:
+    """Write an address as Go does; "@" for the nameless end of a unix socket."""
+    match address:
+        case (str(host), int(port), *_):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case _:
+            return "@"
