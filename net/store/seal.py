@@ -1,0 +1,65 @@
+"""Finishing files that a copy has just written, before anything may refer to them.
+
+A *backup* becomes one file in etcd's snapshot shape: the database, out of WAL mode so that
+reading it makes no file beside it, and 32 bytes of SHA-256 over all before. A *generation*
+becomes a WAL database whose file and name are durable.
+"""
+
+import hashlib
+
+import attrs
+
+from net.disk import Disk
+from net.store import connection, files, meta
+from net.store.batch import Meta
+
+TRAILER_SIZE = 32
+SECTOR_SIZE = 512
+_READ_SIZE = 1 << 20
+
+
+@attrs.frozen
+class Backup:
+    """A finished snapshot file: `size_bytes` counts the 32 bytes of `sha256` at its end."""
+
+    path: str
+    size_bytes: int
+    sha256: bytes
+    index: int
+    term: int
+    revision: int
+
+
+def finish(disk: Disk, path: str, *, vfs: str | None) -> Backup:
+    """Turn a copied database file into a snapshot file, durably."""
+    # A database that was copied in WAL mode leaves it when it is opened without.
+    database = connection.plain(path, vfs=vfs)
+    try:
+        facts = meta.read(database)
+    finally:
+        database.close()
+    file = disk.open(path)
+    try:
+        size = file.size_bytes()
+        assert size % SECTOR_SIZE == 0, "INV-SNAPSHOT-SHAPE"
+        hashed = hashlib.sha256()
+        for offset in range(0, size, _READ_SIZE):
+            hashed.update(file.read(offset, min(_READ_SIZE, size - offset)))
+        digest = hashed.digest()
+        file.write(size, digest)
+        file.datasync()
+    finally:
+        file.close()
+    files.sync_parent(disk, path)
+    return Backup(path, size + TRAILER_SIZE, digest, facts.index, facts.term, facts.revision)
+
+
+def settle(disk: Disk, path: str, *, vfs: str | None) -> Meta:
+    """Turn a copied database file into a generation, durably; return its facts."""
+    database = connection.writer(path, vfs=vfs)
+    try:
+        facts = meta.read(database)
+    finally:
+        database.close()
+    files.make_durable(disk, path)
+    return facts

@@ -1,0 +1,330 @@
+"""The store: derived state in SQLite, which may lose its unsynced tail and never anything else.
+
+Rows and the applied index move in one transaction, so a power loss takes whole batches off the
+end and nothing in between; the journal, which is the truth, gives them back. Journal segments
+may be dropped only up to an index that `durable_applied` or `checkpoint` returned.
+
+No one waits for a lock here: there is one writing connection, PASSIVE checkpoints and backups
+on connections of their own never need the write lock, and TRUNCATE runs on the writer itself.
+
+    any thread, beside write()  checkpoint() durable_applied() backup() vacuum_into() wal_bytes()
+    the owner's thread only     everything else, checkpoint(truncate=True) too
+    under a custom VFS          everything on the owner's thread, between writes
+
+Invariants: INV-STORE-FORWARD (the applied index never goes back), INV-CHANGE-DENSE (change
+numbers follow each other without a hole).
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Self
+
+import apsw
+import attrs
+
+from net.disk import Disk
+from net.store import connection, files, meta, schema, seal
+from net.store.batch import Batch, ChangeRow, Identity, Meta, signed, unsigned
+from net.store.connection import Database
+from net.store.errors import StoreError, StoreHeld
+
+_INSERT_CHANGE = "INSERT INTO change VALUES(?,?,?,?,?,?,?,?,?,?)"
+_DELETE_CHANGE = "DELETE FROM change WHERE number = ?"
+_PUT_LEASE = "INSERT OR REPLACE INTO lease VALUES(?,?)"
+_DELETE_LEASE = "DELETE FROM lease WHERE id = ?"
+_CHUNK = 4096
+_CREATION_BYTES_MAX = 1 << 20
+
+
+@attrs.frozen
+class Copy:
+    """A finished next generation: what it holds is exactly the state at `index`."""
+
+    path: str
+    generation: int
+    index: int
+    term: int
+
+
+class Store:
+    """One generation's database file, open for writing. One owner; see the file's rule."""
+
+    def __init__(
+        self, disk: Disk, database: Database, directory: str, *, generation: int, facts: Meta
+    ) -> None:
+        self.generation = generation
+        self.path = database.path
+        self._disk = disk
+        self._directory = directory
+        self._database = database
+        self._vfs = database.vfs
+        self._meta = facts
+        self._side: Database | None = None
+        self._checkpointing = threading.Lock()
+
+    @classmethod
+    def create(
+        cls,
+        disk: Disk,
+        directory: str,
+        *,
+        identity: Identity,
+        generation: int = 1,
+        vfs: str | None = None,
+    ) -> Self:
+        """Make an empty store at index 0 and revision 1, and open it.
+
+        WAL, checkpoint, close, sync of file and directory, and only then open: a strict file
+        system may otherwise roll the whole file back. What an unfinished creation left is
+        removed; a store that has applied anything is refused with StoreError.
+        """
+        path = files.state_path(directory, generation)
+        if disk.exists(path):
+            _refuse_used(disk, path, vfs)
+        files.sweep(disk, path)
+        database = connection.writer(path, vfs=vfs, create=True)
+        try:
+            database.run("BEGIN IMMEDIATE")
+            schema.lay_out(database)
+            meta.write(database, meta.fresh(identity), before=None)
+            database.run("COMMIT")
+            database.checkpoint(truncate=True)
+        finally:
+            database.close()
+        files.make_durable(disk, path)
+        return cls.open(disk, directory, generation=generation, vfs=vfs)
+
+    @classmethod
+    def open(cls, disk: Disk, directory: str, *, generation: int, vfs: str | None = None) -> Self:
+        """Open a generation, bring its schema up to date, and delete all other generations.
+
+        Raises StoreError where the file is missing, no store, damaged, or of a newer schema;
+        the other generations are then left alone.
+        """
+        path = files.state_path(directory, generation)
+        if not disk.exists(path):
+            raise StoreError(f"{path} is missing: restore a snapshot, or let a peer send one")
+        database = _open_writer(path, vfs)
+        try:
+            try:
+                schema.migrate(database)
+                facts = meta.read(database)
+            except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as error:
+                raise StoreError(f"{path} is damaged ({error}): see trine check") from error
+            files.sweep_others(disk, directory, generation)
+            # The -wal was made by the first read. Its name is made durable before the first
+            # write: an older -wal that comes back after a power loss would be replayed over
+            # pages newer than it.
+            disk.sync_directory(directory)
+        except BaseException:
+            database.close()
+            raise
+        return cls(disk, database, directory, generation=generation, facts=facts)
+
+    @property
+    def meta(self) -> Meta:
+        """The facts as of the last committed batch."""
+        return self._meta
+
+    @property
+    def applied(self) -> tuple[int, int]:
+        """Index and term of the last committed batch."""
+        return self._meta.index, self._meta.term
+
+    def rows(self, chunk: int = _CHUNK) -> Iterator[list[ChangeRow]]:
+        """Yield all change rows in change-number order, for start-up. Collect no garbage beside
+        it: a million tuples cost more in collections than in reading."""
+        return self._database.chunks("SELECT * FROM change ORDER BY number", chunk)
+
+    def leases(self) -> list[tuple[int, int]]:
+        """Return (id, granted ttl in seconds) of each lease, by id."""
+        return self._all("SELECT id, ttl_s FROM lease ORDER BY id")
+
+    def alarms(self) -> list[tuple[int, int]]:
+        """Return the raised alarms as (member id, kind)."""
+        rows = self._all("SELECT member, kind FROM alarm")
+        return sorted((unsigned(member), kind) for member, kind in rows)
+
+    def members(self) -> list[tuple[int, bytes]]:
+        """Return (member id, what the caller stored for it)."""
+        rows = self._all("SELECT id, body FROM member")
+        return sorted((unsigned(member), body) for member, body in rows)
+
+    def write(self, batch: Batch) -> None:
+        """Commit one batch: rows, leases, alarms and the applied index together or not at all.
+
+        Not durable before a later `durable_applied` or `checkpoint` returns its index. Raises
+        StoreHeld, with nothing written, where another process is writing to the file.
+        """
+        before = self._meta
+        after = meta.after(before, batch)
+        database = self._database
+        try:
+            database.run("BEGIN IMMEDIATE")
+        except apsw.BusyError as error:
+            raise StoreHeld(f"another process is writing to {self.path}") from error
+        try:
+            _write_rows(database, batch)
+            meta.write(database, after, before=before)
+            database.run("COMMIT")
+        finally:
+            if database.in_transaction:
+                database.run("ROLLBACK")
+        self._meta = after
+
+    def durable_applied(self) -> int:
+        """Sync the WAL and return the applied index that no power loss can take back."""
+        # Read first: what is committed after this line may miss the sync.
+        index = self._meta.index
+        wal = self.path + "-wal"
+        if self._disk.exists(wal):
+            file = self._disk.open(wal)
+            try:
+                file.datasync()
+            finally:
+                file.close()
+        return index
+
+    def checkpoint(self, *, truncate: bool = False) -> int:
+        """Move the WAL into the database file; return the durable applied index afterwards.
+
+        PASSIVE, in any thread, beside writes. With `truncate` it also empties the WAL, on the
+        owner's thread; a foreign reader may prevent that, and then it is simply not empty yet.
+        """
+        if self._checkpointing.acquire(blocking=False):
+            try:
+                # Busy is a reader or a checkpoint of another process. Nothing depends on this
+                # attempt: the next one finds the same frames.
+                with suppress(apsw.BusyError):
+                    self._checkpointer(truncate=truncate).checkpoint(truncate=truncate)
+            finally:
+                self._checkpointing.release()
+        return self.durable_applied()
+
+    def wal_bytes(self) -> int:
+        """Return the size of the WAL file, which is what the checkpoint policy looks at."""
+        wal = self.path + "-wal"
+        return self._disk.size_bytes(wal) if self._disk.exists(wal) else 0
+
+    def size_bytes(self) -> int:
+        """Return the size of the database: what `dbSize` reports."""
+        return self._database.number("PRAGMA page_count") * connection.PAGE_SIZE
+
+    def in_use_bytes(self) -> int:
+        """Return the size without the pages that deleted rows left free."""
+        free = self._database.number("PRAGMA freelist_count") * connection.PAGE_SIZE
+        return self.size_bytes() - free
+
+    def backup(self, target: str) -> seal.Backup:
+        """Write the state as of now to a new file of etcd's snapshot shape, durably.
+
+        One step over all pages, so that writes beside it cannot restart it. `target` must not
+        exist or be the remains of an earlier attempt.
+        """
+        files.sweep(self._disk, target)
+        copy = connection.plain(target, vfs=self._vfs)
+        try:
+            if self._vfs is None:
+                source = connection.reader(self.path)
+                try:
+                    source.copy_to(copy)
+                finally:
+                    source.close()
+            else:
+                self._database.copy_to(copy)
+        finally:
+            copy.close()
+        return seal.finish(self._disk, target, vfs=self._vfs)
+
+    def vacuum_into(self, generation: int) -> Copy:
+        """Write a defragmented copy as another generation, durably; nothing refers to it yet.
+
+        The caller switches by a journal frame and opens it. What is written to this generation
+        after the copy's index is not in the copy: hold it back, or replay it from the journal.
+        """
+        assert generation != self.generation, "INV-STORE-NEVER-REPLACED"
+        path = files.state_path(self._directory, generation)
+        files.sweep(self._disk, path)
+        if self._vfs is None:
+            source = connection.reader(self.path)
+            try:
+                source.run("VACUUM INTO ?", (path,))
+            finally:
+                source.close()
+        else:
+            self._database.run("VACUUM INTO ?", (path,))
+        facts = seal.settle(self._disk, path, vfs=self._vfs)
+        return Copy(path, generation, facts.index, facts.term)
+
+    def close(self) -> None:
+        """Close all connections; the last one moves the WAL into the file and deletes it."""
+        with self._checkpointing:
+            if self._side is not None:
+                self._side.close()
+                self._side = None
+        self._database.close()
+
+    def _checkpointer(self, *, truncate: bool) -> Database:
+        if truncate or self._vfs is not None:
+            return self._database
+        if self._side is None:
+            self._side = connection.checkpointer(self.path)
+        return self._side
+
+    def _all(self, sql: str) -> list[Any]:
+        # Any: a STRICT table's columns have the types that the schema gives them.
+        return [row for chunk in self._database.chunks(sql, _CHUNK) for row in chunk]
+
+
+def _write_rows(database: Database, batch: Batch) -> None:
+    if batch.changes:
+        database.run_each(_INSERT_CHANGE, batch.changes)
+    if batch.dead:
+        database.run_each(_DELETE_CHANGE, [(number,) for number in batch.dead])
+    if batch.leases_put:
+        database.run_each(_PUT_LEASE, batch.leases_put)
+    if batch.leases_gone:
+        database.run_each(_DELETE_LEASE, [(lease,) for lease in batch.leases_gone])
+    if batch.alarms is not None:
+        database.run("DELETE FROM alarm")
+        database.run_each(
+            "INSERT INTO alarm VALUES(?,?)",
+            [(signed(member), kind) for member, kind in batch.alarms],
+        )
+    if batch.members is not None:
+        database.run("DELETE FROM member")
+        database.run_each(
+            "INSERT INTO member VALUES(?,?)",
+            [(signed(member), body) for member, body in batch.members],
+        )
+
+
+def _open_writer(path: str, vfs: str | None) -> Database:
+    try:
+        return connection.writer(path, vfs=vfs)
+    except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as error:
+        raise StoreError(f"{path} is damaged ({error}): see trine check") from error
+
+
+def _refuse_used(disk: Disk, path: str, vfs: str | None) -> None:
+    """Raise StoreError unless the file can only be the remains of an unfinished creation."""
+    try:
+        database = connection.writer(path, vfs=vfs)
+        try:
+            schema.schema_version(database)
+            index = meta.read(database).index
+        finally:
+            database.close()
+    except (apsw.Error, StoreError) as error:
+        # Creation writes a few dozen pages; anything larger was in use and is now damaged.
+        if disk.size_bytes(path) > _CREATION_BYTES_MAX:
+            raise StoreError(f"{path} exists and cannot be read ({error})") from error
+        return
+    if index > 0:
+        raise StoreError(f"{path} exists and has applied index {index}: it is not made anew")
+
+
+def retire(disk: Disk, directory: str, generation: int) -> None:
+    """Delete a generation that was switched away from and is closed, with its companions."""
+    files.sweep(disk, files.state_path(directory, generation))
