@@ -1,0 +1,293 @@
+"""Commands as bytes: the journal's and the log's only payload. Versioned, hand-laid, total.
+
+A pack is a version byte and its commands, each behind a u32 length. A command is a kind byte
+and the proposal id (origin u64, sequence u64), then its fields: u32 lengths before bytes,
+i64 for numbers, all big-endian. Kinds up to 9 are given; 32 to 63 are kept for users and
+roles, 64 to 79 for named databases. Decoding either gives exactly what was encoded or raises
+`CodecError`: a member that cannot read its log must not guess.
+"""
+
+from struct import Struct
+from struct import error as StructError
+from typing import NamedTuple
+
+from core.operations import (
+    AlarmSet,
+    Command,
+    Compact,
+    Compare,
+    DeleteRange,
+    LeaseExpire,
+    LeaseGrant,
+    LeaseRevoke,
+    Noop,
+    Operation,
+    Put,
+    Range,
+    Txn,
+)
+
+PACK_VERSION = 1
+NESTING_MAX = 128
+
+
+class CodecError(Exception):
+    """Bytes that no version of this codec wrote, or a newer one did."""
+
+
+class ProposalId(NamedTuple):
+    """Which proposer offered a command, and its how-manieth: unique for ever."""
+
+    origin: int
+    sequence: int
+
+
+class Proposed(NamedTuple):
+    """One command of a pack with its proposal id."""
+
+    id: ProposalId
+    command: Command
+
+
+_U32 = Struct(">I")
+_HEAD = Struct(">BQQ")
+_PUT = Struct(">qBII")
+_DELETE = Struct(">BII")
+_RANGE = Struct(">IIqqBBBqqqq")
+_COMPARE = Struct(">BBBII")
+_I64 = Struct(">q")
+_TWO_I64 = Struct(">qq")
+_COMPACT = Struct(">qB")
+_EXPIRE = Struct(">qQQ")
+_ALARM = Struct(">QBB")
+_COUNTS = Struct(">III")
+
+_PUT_KIND, _DELETE_KIND, _TXN_KIND, _COMPACT_KIND = 1, 2, 3, 4
+_GRANT_KIND, _REVOKE_KIND, _EXPIRE_KIND, _ALARM_KIND, _NOOP_KIND = 5, 6, 7, 8, 9
+_RANGE_KIND = 10
+"""Only inside a transaction."""
+
+
+def encode_pack(commands: list[bytes]) -> bytes:
+    """Join encoded commands into one pack."""
+    parts = [bytes((PACK_VERSION,))]
+    for command in commands:
+        parts += (_U32.pack(len(command)), command)
+    return b"".join(parts)
+
+
+def decode_pack(pack: bytes) -> list[Proposed]:
+    """Return a pack's commands in order; an empty pack is a leader's first."""
+    if not pack:
+        return []
+    if pack[0] != PACK_VERSION:
+        raise CodecError(f"pack of version {pack[0]}; this build reads version {PACK_VERSION}")
+    position = 1
+    commands: list[Proposed] = []
+    while position < len(pack):
+        if position + 4 > len(pack):
+            raise CodecError("pack ends inside a length")
+        (size,) = _U32.unpack_from(pack, position)
+        position += 4
+        if position + size > len(pack):
+            raise CodecError("pack ends inside a command")
+        commands.append(decode(pack[position : position + size]))
+        position += size
+    return commands
+
+
+def encode(proposal_id: ProposalId, command: Command) -> bytes:
+    """Return the bytes of one command."""
+    if type(command) is Put:
+        return b"".join(
+            (_HEAD.pack(_PUT_KIND, *proposal_id), _put_fields(command), command.key, command.value)
+        )
+    kind, body = _body(command)
+    return _HEAD.pack(kind, *proposal_id) + body
+
+
+def decode(data: bytes) -> Proposed:
+    """Return the command that these bytes hold, or raise CodecError."""
+    try:
+        kind, origin, sequence = _HEAD.unpack_from(data)
+        reader = _Reader(data, _HEAD.size)
+        command = _read_command(kind, reader)
+    except (StructError, ValueError, RecursionError) as error:
+        raise CodecError(f"command of {len(data)} bytes is cut or malformed: {error}") from error
+    if reader.position != len(data):
+        raise CodecError(f"command of kind {kind} has {len(data) - reader.position} bytes over")
+    return Proposed(ProposalId(origin, sequence), command)
+
+
+def _put_fields(put: Put) -> bytes:
+    flags = put.prev_kv | put.ignore_value << 1 | put.ignore_lease << 2
+    return _PUT.pack(put.lease, flags, len(put.key), len(put.value))
+
+
+def _body(command: Command) -> tuple[int, bytes]:
+    match command:
+        case Put() | DeleteRange() | Txn():
+            return _operation(command)
+        case LeaseGrant():
+            return _GRANT_KIND, _TWO_I64.pack(command.id, command.ttl_s)
+        case LeaseRevoke():
+            return _REVOKE_KIND, _I64.pack(command.id)
+        case LeaseExpire():
+            return _EXPIRE_KIND, _EXPIRE.pack(command.id, command.term, command.generation)
+        case Compact():
+            return _COMPACT_KIND, _COMPACT.pack(command.revision, command.physical)
+        case AlarmSet():
+            return _ALARM_KIND, _ALARM.pack(command.member, command.kind, command.raised)
+        case Noop():
+            return _NOOP_KIND, b""
+
+
+def _operation(op: Operation) -> tuple[int, bytes]:
+    match op:
+        case Put():
+            return _PUT_KIND, _put_fields(op) + op.key + op.value
+        case DeleteRange():
+            head = _DELETE.pack(op.prev_kv, len(op.key), len(op.range_end))
+            return _DELETE_KIND, head + op.key + op.range_end
+        case Range():
+            flags = op.serializable | op.keys_only << 1 | op.count_only << 2
+            head = _RANGE.pack(
+                len(op.key), len(op.range_end), op.limit, op.revision,
+                op.sort_order, op.sort_target, flags,
+                op.min_mod, op.max_mod, op.min_create, op.max_create,
+            )  # fmt: skip
+            return _RANGE_KIND, head + op.key + op.range_end
+        case Txn():
+            parts = [_COUNTS.pack(len(op.compares), len(op.success), len(op.failure))]
+            parts += map(_compare, op.compares)
+            for nested in (*op.success, *op.failure):
+                kind, body = _operation(nested)
+                parts += (bytes((kind,)), body)
+            return _TXN_KIND, b"".join(parts)
+
+
+def _compare(compare: Compare) -> bytes:
+    operand = compare.operand
+    head = _COMPARE.pack(
+        compare.result & 0xFF,
+        compare.target & 0xFF,
+        isinstance(operand, bytes),
+        len(compare.key),
+        len(compare.range_end),
+    )
+    tail = _U32.pack(len(operand)) + operand if isinstance(operand, bytes) else _I64.pack(operand)
+    return head + compare.key + compare.range_end + tail
+
+
+class _Reader:
+    __slots__ = ("data", "depth", "position")
+
+    def __init__(self, data: bytes, position: int) -> None:
+        self.data = data
+        self.position = position
+        self.depth = 0
+
+    def fields(self, layout: Struct) -> tuple[int, ...]:
+        found = layout.unpack_from(self.data, self.position)
+        self.position += layout.size
+        return found
+
+    def take(self, size: int) -> bytes:
+        end = self.position + size
+        if end > len(self.data):
+            raise ValueError("ends inside a field")
+        taken = self.data[self.position : end]
+        self.position = end
+        return taken
+
+    def flag(self, value: int) -> bool:
+        if value > 1:
+            raise ValueError("flag out of bounds")
+        return value == 1
+
+
+def _read_command(kind: int, reader: _Reader) -> Command:
+    match kind:
+        case 1 | 2 | 3:
+            op = _read_operation(kind, reader)
+            if isinstance(op, Range):
+                raise ValueError("a range is not a command")
+            return op
+        case 4:
+            revision, physical = reader.fields(_COMPACT)
+            return Compact(revision, reader.flag(physical))
+        case 5:
+            return LeaseGrant(*reader.fields(_TWO_I64))
+        case 6:
+            return LeaseRevoke(*reader.fields(_I64))
+        case 7:
+            return LeaseExpire(*reader.fields(_EXPIRE))
+        case 8:
+            member, alarm, raised = reader.fields(_ALARM)
+            return AlarmSet(member, alarm, reader.flag(raised))
+        case 9:
+            return Noop()
+        case _:
+            raise ValueError(f"unknown kind {kind}")
+
+
+def _read_operation(kind: int, reader: _Reader) -> Operation:
+    match kind:
+        case 1:
+            lease, flags, key_size, value_size = reader.fields(_PUT)
+            if flags > 7:
+                raise ValueError("unknown put flags")
+            key = reader.take(key_size)
+            value = reader.take(value_size)
+            return Put(key, value, lease, bool(flags & 1), bool(flags & 2), bool(flags & 4))
+        case 2:
+            prev_kv, key_size, end_size = reader.fields(_DELETE)
+            key = reader.take(key_size)
+            return DeleteRange(key, reader.take(end_size), reader.flag(prev_kv))
+        case 3:
+            return _read_txn(reader)
+        case 10:
+            return _read_range(reader)
+        case _:
+            raise ValueError(f"unknown operation {kind}")
+
+
+def _read_range(reader: _Reader) -> Range:
+    key_size, end_size, limit, revision, order, target, flags, *bounds = reader.fields(_RANGE)
+    if flags > 7:
+        raise ValueError("unknown range flags")
+    key = reader.take(key_size)
+    return Range(
+        key, reader.take(end_size), limit, revision, order, target,
+        bool(flags & 1), bool(flags & 2), bool(flags & 4), *bounds,
+    )  # fmt: skip
+
+
+def _read_txn(reader: _Reader) -> Txn:
+    reader.depth += 1
+    if reader.depth > NESTING_MAX:
+        raise ValueError("nested too deeply")
+    compares, successes, failures = reader.fields(_COUNTS)
+    left = len(reader.data) - reader.position
+    if compares + successes + failures > left:
+        raise ValueError("counts beyond the command's end")
+    txn = Txn(
+        tuple(_read_compare(reader) for _ in range(compares)),
+        tuple(_read_operation(reader.take(1)[0], reader) for _ in range(successes)),
+        tuple(_read_operation(reader.take(1)[0], reader) for _ in range(failures)),
+    )
+    reader.depth -= 1
+    return txn
+
+
+def _read_compare(reader: _Reader) -> Compare:
+    result, target, is_bytes, key_size, end_size = reader.fields(_COMPARE)
+    key = reader.take(key_size)
+    range_end = reader.take(end_size)
+    operand: int | bytes
+    if reader.flag(is_bytes):
+        (size,) = reader.fields(_U32)
+        operand = reader.take(size)
+    else:
+        (operand,) = reader.fields(_I64)
+    return Compare(result, target, key, range_end, operand)

@@ -1,0 +1,51 @@
+"""All that `Node` asks the shell to do, in order."""
+
+from typing import NamedTuple
+
+from core.answers import Answer
+from core.machine import Applied
+from core.watching import Message, WatchStream
+
+
+class Propose(NamedTuple):
+    """Put this encoded command into the next pack; its fate is unknown until committed."""
+
+    sequence: int
+    payload: bytes
+
+
+class ReadIndex(NamedTuple):
+    """Confirm leadership, then report the commit index for this round of reads."""
+
+    round: int
+
+
+class Reply(NamedTuple):
+    """Answer a client. A range stream gets several, the last with `last` set."""
+
+    token: object
+    answer: Answer
+
+
+class Notify(NamedTuple):
+    """Send a watch message on its stream."""
+
+    stream: WatchStream
+    message: Message
+
+
+class Persist(NamedTuple):
+    """Write what a command did to the store, with the next batch."""
+
+    applied: Applied
+
+
+class Erase(NamedTuple):
+    """Delete these change rows: a compaction made them invisible. `done`: none are left."""
+
+    numbers: list[int]
+    scrubbed_revision: int
+    done: bool
+
+
+Effect = Propose | ReadIndex | Reply | Notify | Persist | Erase

@@ -1,0 +1,128 @@
+"""All that `Node` is told. Time, chance and ids arrive inside these and nowhere else."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from core.codec import Proposed
+from core.operations import Command, Query
+from core.watching import WatchCreate, WatchStream
+
+
+class Asked(NamedTuple):
+    """A client's query; `token` is the shell's name for who waits."""
+
+    token: object
+    query: Query
+
+
+class Offered(NamedTuple):
+    """A client's command and its size on the wire."""
+
+    token: object
+    command: Command
+    size_bytes: int
+
+
+class Abandoned(NamedTuple):
+    """The client of this token is gone: its answer is not wanted any more."""
+
+    token: object
+
+
+class Committed(NamedTuple):
+    """The next pack of the log, decoded; indexes ascend."""
+
+    log_index: int
+    term: int
+    commands: Sequence[Proposed]
+
+
+class ReadReady(NamedTuple):
+    """The round's reads may be answered once `log_index` is applied."""
+
+    round: int
+    log_index: int
+
+
+class Refused(NamedTuple):
+    """These proposals never entered the log: the disk is full, or there is no leader."""
+
+    sequences: Sequence[int]
+    disk_full: bool
+
+
+class Elected(NamedTuple):
+    """This member leads `term`."""
+
+    term: int
+
+
+class Deposed(NamedTuple):
+    """This member no longer leads."""
+
+    term: int
+
+
+class Ticked(NamedTuple):
+    """Time on this member's monotonic clock, in milliseconds."""
+
+    now_ms: int
+
+
+class WatchOpened(NamedTuple):
+    """A Watch RPC began."""
+
+    stream: WatchStream
+    jitter_ms: int
+
+
+class WatchAsked(NamedTuple):
+    """A client asked a watch stream for a new watcher."""
+
+    stream: WatchStream
+    want: WatchCreate
+
+
+class WatchCanceled(NamedTuple):
+    """A client ended a watcher."""
+
+    stream: WatchStream
+    watch_id: int
+
+
+class WatchProgressAsked(NamedTuple):
+    """A client asked how far its stream is."""
+
+    stream: WatchStream
+
+
+class WatchClosed(NamedTuple):
+    """A Watch RPC ended."""
+
+    stream: WatchStream
+
+
+class RoomChanged(NamedTuple):
+    """The connection of a stream has room for more, or has no more."""
+
+    stream: object
+    blocked: bool
+
+
+Input = (
+    Asked
+    | Offered
+    | Abandoned
+    | Committed
+    | ReadReady
+    | Refused
+    | Elected
+    | Deposed
+    | Ticked
+    | WatchOpened
+    | WatchAsked
+    | WatchCanceled
+    | WatchProgressAsked
+    | WatchClosed
+    | RoomChanged
+)

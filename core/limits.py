@@ -1,0 +1,42 @@
+"""Every bound of the core with its unit; relations between bounds are asserted at import."""
+
+LEASE_TTL_S_MIN = 2
+"""A shorter TTL is raised to this: ceil(3/2 of the default election timeout of 1 s)."""
+LEASE_TTL_S_MAX = 9_000_000_000
+LEASE_CLOCK_STEP_MS_MAX = 1000
+"""A longer gap between two ticks means a paused machine; lease time does not run in it."""
+LEASE_EXPIRIES_PER_TICK_MAX = 500
+
+TXN_OPS_MAX = 128
+REQUEST_BYTES_MAX = 1_572_864
+REQUEST_OVERHEAD_BYTES = 524_288
+"""What a gRPC message may carry beyond the request limit before the transport refuses it."""
+
+PACK_COMMANDS_MAX = 512
+PACK_BYTES_MAX = 4 << 20
+PROPOSALS_WAITING_MAX = 20_000
+"""Commands proposed and not yet applied; beyond it a request is refused as too many."""
+
+KEY_COST_BYTES = 360
+"""Resident bytes of a live key beside its bytes: index, dict and version tuple (measured)."""
+VERSION_COST_BYTES = 280
+"""Resident bytes of one stored version beside its serialised record (measured)."""
+LEASE_COST_BYTES = 600
+
+WATCH_SLICE_REVISIONS = 1000
+"""Revisions that one catch-up slice reads for all unsynced watchers together."""
+WATCH_MESSAGE_BYTES = 1 << 20
+"""Catch-up ends a message at the first whole revision beyond this."""
+PROGRESS_INTERVAL_MS_MIN = 100
+
+SCRUB_SLICE_REVISIONS = 500
+HASH_SLICE_KEYS = 2000
+STREAM_CHUNK_BYTES = 1_572_864
+STREAM_FIRST_CHUNK_KEYS = 10
+PAGE_COUNTS_KEPT = 256
+"""How many (range, revision) counts of paginated lists are remembered."""
+
+CHANGE_CHUNK_REVISIONS = 1024
+
+assert PACK_BYTES_MAX > REQUEST_BYTES_MAX + REQUEST_OVERHEAD_BYTES
+assert LEASE_TTL_S_MIN * 1000 > LEASE_CLOCK_STEP_MS_MAX

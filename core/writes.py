@@ -1,0 +1,105 @@
+"""Changing keys: the only functions that write the index, and the revision they make.
+
+A `Writer` lives for one command. Everything was checked before, so nothing here can fail.
+Changes share the main revision; hash, account and lease attachments move with each change.
+"""
+
+from core.changelog import Entry
+from core.limits import KEY_COST_BYTES, VERSION_COST_BYTES
+from core.records import Version, put_version, tombstone
+from core.state import CHAIN_FACTOR, HASH_MASK, State, key_bytes, version_bytes
+
+
+class Writer:
+    """One command's changes to the keys, visible to it at once, final with `commit`."""
+
+    __slots__ = ("_buried", "_superseded", "changes", "main", "state")
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.main = state.revision + 1
+        self.changes: list[Version] = []
+        self._superseded = 0
+        self._buried = 0
+
+    @property
+    def revision(self) -> int:
+        """What a header inside this command says: the new revision once something changed."""
+        return self.main if self.changes else self.main - 1
+
+    def put(self, key: bytes, value: bytes, lease: int) -> Version | None:
+        """Write a key and return the live version it replaces."""
+        state = self.state
+        state.change_count = number = state.change_count + 1
+        previous = state.index.live.get(key)
+        main = self.main
+        if previous is None:
+            version = put_version(
+                key, value, mod=main, create=main, version=1, lease=lease, number=number
+            )
+            state.resident_bytes += len(key) + len(version.framed) + _NEW_KEY_COST
+            live_hash = state.live_hash + version.row_hash
+        else:
+            version = put_version(
+                key,
+                value,
+                mod=main,
+                create=previous.create,
+                version=previous.version + 1,
+                lease=lease,
+                number=number,
+            )
+            weight = version_bytes(version)
+            state.resident_bytes += weight
+            self._superseded += version_bytes(previous)
+            live_hash = state.live_hash + version.row_hash - previous.row_hash
+        state.index.put(version)
+        state.live_hash = live_hash & HASH_MASK
+        state.chain_hash = (state.chain_hash * CHAIN_FACTOR + version.row_hash) & HASH_MASK
+        if lease or (previous is not None and previous.lease):
+            self._move_lease(key, previous.lease if previous is not None else 0, lease)
+        self.changes.append(version)
+        return previous
+
+    def delete(self, key: bytes) -> Version:
+        """Delete a live key and return its last version."""
+        state = self.state
+        state.change_count = number = state.change_count + 1
+        buried = tombstone(key, mod=self.main, number=number)
+        previous = state.index.bury(buried)
+        state.resident_bytes += version_bytes(buried)
+        self._superseded += version_bytes(previous)
+        # The key's own weight goes with its tombstone.
+        self._buried += version_bytes(buried)
+        state.resident_bytes -= key_bytes(key)
+        state.live_hash = (state.live_hash - previous.row_hash) & HASH_MASK
+        state.chain_hash = (state.chain_hash * CHAIN_FACTOR + buried.row_hash) & HASH_MASK
+        if previous.lease:
+            self._move_lease(key, previous.lease, 0)
+        self.changes.append(buried)
+        return previous
+
+    def commit(self) -> tuple[Version, ...]:
+        """Enter the changes into the log as one revision; none leave the revision as it was."""
+        changes = self.changes
+        if not changes:
+            return ()
+        state = self.state
+        assert state.changes.last == self.main - 1, "INV-REV-DENSE"
+        entry: Entry = changes[0] if len(changes) == 1 else tuple(changes)
+        state.changes.append(entry, superseded=self._superseded, buried=self._buried)
+        state.revision = self.main
+        state.logged_count = state.change_count
+        return tuple(changes)
+
+    def _move_lease(self, key: bytes, old: int, new: int) -> None:
+        if old == new:
+            return
+        leases = self.state.leases
+        if old and (lease := leases.get(old)) is not None:
+            lease.keys.pop(key, None)
+        if new:
+            leases[new].keys[key] = None
+
+
+_NEW_KEY_COST = VERSION_COST_BYTES + KEY_COST_BYTES
