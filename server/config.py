@@ -1,0 +1,368 @@
+"""What a member is told to be: every setting, parsed once, checked against every other.
+
+Rule: a `Config` that exists is valid as far as text can be; what depends on this machine (files,
+memory) is checked by `server/preflight.py`. `configure` collects every fault it finds, each a
+sentence that quotes what was written and says what to write instead. Times are whole milliseconds.
+"""
+
+from __future__ import annotations
+
+import os.path
+import re
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from net import duration
+from server.ciphers import OPENSSL_NAMES, TLS13_NAMES
+from server.endpoints import Endpoint, EndpointError, parse_endpoint, parse_url
+from server.inert import REFUSED
+from server.logs import LogSettings, read_log_settings
+from server.reading import Reader
+from server.settings import Notice, Settings, flag_of
+
+QUOTA_DEFAULT_BYTES: Final = 2 << 30
+REQUEST_BYTES_LEAST: Final = 1 << 10
+REQUEST_BYTES_MOST: Final = 256 << 20
+TXN_OPS_MOST: Final = 1 << 20
+ELECTION_MS_MOST: Final = 50_000  # etcd's bound
+DAY_MS: Final = 24 * 3_600_000
+_INT64_MOST: Final = (1 << 63) - 1
+_NAME: Final = re.compile(r"[^\x00-\x20,=\x7f]+")
+_TLS_VERSIONS: Final = {"TLS1.2": ssl.TLSVersion.TLSv1_2, "TLS1.3": ssl.TLSVersion.TLSv1_3}
+
+
+class ConfigError(Exception):
+    """Settings that cannot be used; `sentences` has every fault found."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        super().__init__("\n".join(sentences))
+        self.sentences = tuple(sentences)
+
+
+@attrs.frozen
+class TlsSettings:
+    """What an `ssl.SSLContext` is made of; the files are named, not read."""
+
+    cert_file: str
+    key_file: str
+    trusted_ca_file: str | None
+    client_cert_required: bool
+    crl_file: str | None
+    min_version: ssl.TLSVersion
+    max_version: ssl.TLSVersion | None
+    ciphers: str | None
+
+
+@attrs.frozen
+class PeerMember:
+    """A member of a new cluster and the URLs other members reach it at."""
+
+    name: str
+    peer_urls: tuple[str, ...]
+
+
+@attrs.frozen
+class Periodic:
+    """Compact so that the history of this long stays."""
+
+    retention_ms: int
+
+
+@attrs.frozen
+class KeepRevisions:
+    """Compact so that this many revisions stay."""
+
+    revisions: int
+
+
+Compaction = Periodic | KeepRevisions | None
+
+
+@attrs.frozen
+class Config:
+    """Everything a member is told. `quota_bytes` is 0 until preflight has seen the memory."""
+
+    name: str
+    data_dir: str
+    journal_dir: str
+    listen_client: tuple[Endpoint, ...]
+    listen_http: tuple[Endpoint, ...]
+    listen_metrics: tuple[Endpoint, ...]
+    advertise_client: tuple[str, ...]
+    client_tls: TlsSettings | None
+    listen_peer: tuple[Endpoint, ...]
+    advertise_peer: tuple[str, ...]
+    peer_tls: TlsSettings | None
+    initial_cluster: tuple[PeerMember, ...]
+    initial_cluster_token: str
+    initial_cluster_existing: bool
+    heartbeat_ms: int
+    election_ms: int
+    learners_max: int
+    quota_bytes: int
+    txn_ops_max: int
+    request_bytes_max: int
+    streams_max: int
+    keepalive_min_ms: int
+    keepalive_interval_ms: int
+    keepalive_timeout_ms: int
+    compaction: Compaction
+    watch_progress_ms: int
+    slow_request_ms: int
+    slow_apply_ms: int
+    metrics_extensive: bool
+    socket_reuse_port: bool
+    socket_reuse_address: bool
+    logging: LogSettings
+    notices: tuple[Notice, ...]
+
+
+def configure(settings: Settings, *, host: str) -> Config:
+    """Return the configuration that settings describe. Raises ConfigError.
+
+    `host` is this machine's name: what a member that listens everywhere advertises.
+    """
+    read = Reader(settings)
+    _check_refused(read)
+    name = _name(read)
+    data_dir = read.text("data-dir").replace("${name}", name)
+    if not data_dir:
+        read.wrong("data-dir", "name a directory")
+    listen_client = _listeners(read, "listen-client-urls")
+    if not listen_client:
+        read.wrong("listen-client-urls", "give at least one URL, such as http://127.0.0.1:2379")
+    listen_http = _listeners(read, "listen-client-http-urls")
+    listen_metrics, metrics_extensive = _metrics(read)
+    _check_distinct(read, (*listen_client, *listen_http, *listen_metrics))
+    client_tls = _client_tls(read, (*listen_client, *listen_http, *listen_metrics))
+    advertise_peer = read.urls("initial-advertise-peer-urls")
+    heartbeat_ms, election_ms = _pace(read)
+    listen_peer = _listeners(read, "listen-peer-urls")
+    config = Config(
+        name=name,
+        data_dir=data_dir,
+        journal_dir=read.text("wal-dir") or os.path.join(data_dir, "journal"),
+        listen_client=listen_client,
+        listen_http=listen_http,
+        listen_metrics=listen_metrics,
+        advertise_client=_advertised(read, listen_client, host),
+        client_tls=client_tls,
+        listen_peer=listen_peer,
+        advertise_peer=advertise_peer,
+        peer_tls=_peer_tls(read, listen_peer),
+        initial_cluster=_initial_cluster(read, name, advertise_peer),
+        initial_cluster_token=read.text("initial-cluster-token"),
+        initial_cluster_existing=read.text("initial-cluster-state") == "existing",
+        heartbeat_ms=heartbeat_ms,
+        election_ms=election_ms,
+        learners_max=read.number("max-learners", least=0, most=100),
+        quota_bytes=read.number("quota-backend-bytes", least=-_INT64_MOST, most=_INT64_MOST),
+        txn_ops_max=read.number("max-txn-ops", least=1, most=TXN_OPS_MOST),
+        request_bytes_max=read.number(
+            "max-request-bytes", least=REQUEST_BYTES_LEAST, most=REQUEST_BYTES_MOST
+        ),
+        streams_max=read.number("max-concurrent-streams", least=1, most=(1 << 32) - 1),
+        keepalive_min_ms=read.milliseconds("grpc-keepalive-min-time", least=0, most=DAY_MS),
+        keepalive_interval_ms=read.milliseconds("grpc-keepalive-interval", least=0, most=DAY_MS),
+        keepalive_timeout_ms=read.milliseconds("grpc-keepalive-timeout", least=0, most=DAY_MS),
+        compaction=_compaction(read),
+        watch_progress_ms=read.milliseconds(
+            "watch-progress-notify-interval", least=1, most=30 * DAY_MS
+        ),
+        slow_request_ms=read.milliseconds("warning-unary-request-duration", least=1, most=DAY_MS),
+        slow_apply_ms=read.milliseconds("warning-apply-duration", least=1, most=DAY_MS),
+        metrics_extensive=metrics_extensive,
+        socket_reuse_port=read.truth("socket-reuse-port"),
+        socket_reuse_address=read.truth("socket-reuse-address"),
+        logging=read_log_settings(read),
+        notices=(*settings.notices, *_inert_notices(settings), *_tls_notices(read, listen_client)),
+    )
+    if read.faults:
+        raise ConfigError(read.faults)
+    return config
+
+
+def _check_refused(read: Reader) -> None:
+    for name, reason in REFUSED.items():
+        setting = read.given(name)
+        if setting is not None and setting.text not in ("", "false"):
+            read.wrong(name, reason)
+
+
+def _inert_notices(settings: Settings) -> tuple[Notice, ...]:
+    return tuple(
+        Notice("a setting has no effect here", {"setting": setting.origin, "why": flag.inert})
+        for name, setting in settings.given.items()
+        if (flag := flag_of(name)).inert is not None and name not in REFUSED
+    )
+
+
+def _tls_notices(read: Reader, listen: Sequence[Endpoint]) -> tuple[Notice, ...]:
+    if not read.text("cert-file"):
+        return ()
+    return tuple(
+        Notice(
+            "a certificate was given, but this URL says plain text: clients connect without TLS",
+            {"url": endpoint.url, "instead": endpoint.url.replace("http", "https", 1)},
+        )
+        for endpoint in listen
+        if not endpoint.has_tls and not endpoint.path
+    )
+
+
+def _name(read: Reader) -> str:
+    name = read.text("name")
+    if not _NAME.fullmatch(name):
+        read.wrong("name", "a member's name has no spaces, commas or equals signs")
+    return name
+
+
+def _listeners(read: Reader, name: str) -> tuple[Endpoint, ...]:
+    return read.endpoints(name, is_tcp_tls=bool(read.text("cert-file")))
+
+
+def _metrics(read: Reader) -> tuple[tuple[Endpoint, ...], bool]:
+    endpoints = _listeners(read, "listen-metrics-urls")
+    level = read.text("metrics")
+    if level == "true":
+        address = read.text("metrics-listen")
+        try:
+            endpoints = (*endpoints, parse_endpoint(f"http://{address}", is_tcp_tls=False))
+        except EndpointError as fault:
+            read.wrong("metrics-listen", str(fault))
+    return endpoints, level == "extensive"
+
+
+def _check_distinct(read: Reader, endpoints: Sequence[Endpoint]) -> None:
+    seen: set[tuple[str, int, str]] = set()
+    for endpoint in endpoints:
+        place = (endpoint.host, endpoint.port, endpoint.path)
+        if place in seen and (endpoint.port or endpoint.path):
+            read.fault(f"{endpoint.url} is to be listened at twice: give each port to one flag.")
+        seen.add(place)
+
+
+def _advertised(read: Reader, listen: Sequence[Endpoint], host: str) -> tuple[str, ...]:
+    if read.given("advertise-client-urls") is not None:
+        return read.urls("advertise-client-urls")
+    return tuple(
+        attrs.evolve(endpoint, host=host).url if endpoint.is_everywhere else endpoint.url
+        for endpoint in listen
+    )
+
+
+def _pace(read: Reader) -> tuple[int, int]:
+    heartbeat_ms = read.number("heartbeat-interval", least=1, most=ELECTION_MS_MOST)
+    election_ms = read.number("election-timeout", least=1, most=ELECTION_MS_MOST)
+    if 5 * heartbeat_ms > election_ms:
+        read.wrong(
+            "election-timeout",
+            f"an election timeout is at least five heartbeats: give {5 * heartbeat_ms} or more, "
+            f"or lower --heartbeat-interval={heartbeat_ms}",
+        )
+    return heartbeat_ms, election_ms
+
+
+def _initial_cluster(
+    read: Reader, name: str, advertise_peer: tuple[str, ...]
+) -> tuple[PeerMember, ...]:
+    if read.given("initial-cluster") is None:
+        return (PeerMember(name, advertise_peer),)
+    urls: dict[str, list[str]] = {}
+    for pair in read.items("initial-cluster"):
+        member, separator, url = pair.partition("=")
+        try:
+            if not (member and separator):
+                raise EndpointError(f'"{pair}" is no pair; write it as {name}=http://host:2380')
+            urls.setdefault(member, []).append(parse_url(url))
+        except EndpointError as fault:
+            read.wrong("initial-cluster", str(fault))
+    if urls and name not in urls:
+        read.wrong("initial-cluster", f"it lacks this member, --name={name}: add {name}=URL")
+    if len(urls) > 1:
+        read.wrong(
+            "initial-cluster",
+            f"this build runs clusters of one member and this names {len(urls)}; starting alone "
+            "would make a second cluster",
+        )
+    return tuple(PeerMember(member, tuple(member_urls)) for member, member_urls in urls.items())
+
+
+def _client_tls(read: Reader, endpoints: Sequence[Endpoint]) -> TlsSettings | None:
+    has_tls = any(endpoint.has_tls for endpoint in endpoints)
+    return _tls(read, prefix="", crl="client-crl-file", has_tls=has_tls)
+
+
+def _peer_tls(read: Reader, endpoints: Sequence[Endpoint]) -> TlsSettings | None:
+    has_tls = any(endpoint.has_tls for endpoint in endpoints)
+    if has_tls and read.truth("peer-auto-tls"):
+        return None
+    return _tls(read, prefix="peer-", crl="peer-crl-file", has_tls=has_tls)
+
+
+def _tls(read: Reader, *, prefix: str, crl: str, has_tls: bool) -> TlsSettings | None:
+    cert_file, key_file = read.text(f"{prefix}cert-file"), read.text(f"{prefix}key-file")
+    trusted_ca_file = read.text(f"{prefix}trusted-ca-file") or None
+    must_show = read.truth(f"{prefix}client-cert-auth")
+    if bool(cert_file) != bool(key_file):
+        absent = f"{prefix}key-file" if cert_file else f"{prefix}cert-file"
+        read.fault(f"--{prefix}cert-file and --{prefix}key-file belong together: give --{absent}.")
+        return None
+    if not cert_file:
+        if has_tls:
+            read.fault(
+                f"an https or unixs URL needs a certificate: give --{prefix}cert-file and "
+                f"--{prefix}key-file, or an http URL."
+            )
+        return None
+    if must_show and trusted_ca_file is None:
+        read.fault(
+            f"--{prefix}client-cert-auth needs to know whose certificates to accept: "
+            f"give --{prefix}trusted-ca-file."
+        )
+    minimum, maximum = read.text("tls-min-version"), read.text("tls-max-version")
+    if maximum and minimum > maximum:
+        read.fault(f"--tls-min-version={minimum} is above --tls-max-version={maximum}: swap them.")
+    return TlsSettings(
+        cert_file=cert_file,
+        key_file=key_file,
+        trusted_ca_file=trusted_ca_file,
+        # As in etcd: naming authorities is asking for certificates.
+        client_cert_required=must_show or trusted_ca_file is not None,
+        crl_file=read.text(crl) or None,
+        min_version=_TLS_VERSIONS[minimum],
+        max_version=_TLS_VERSIONS[maximum] if maximum else None,
+        ciphers=_ciphers(read, minimum),
+    )
+
+
+def _ciphers(read: Reader, minimum: str) -> str | None:
+    suites = read.items("cipher-suites")
+    known = [OPENSSL_NAMES[suite] for suite in suites if suite in OPENSSL_NAMES]
+    for suite in suites:
+        if suite not in OPENSSL_NAMES and suite not in TLS13_NAMES:
+            read.wrong("cipher-suites", f'no such suite: "{suite}"')
+    if known and minimum == "TLS1.3":
+        read.wrong("cipher-suites", "TLS 1.3 has no choice of suites: drop it or TLS1.3")
+    return ":".join(dict.fromkeys(known)) or None
+
+
+def _compaction(read: Reader) -> Compaction:
+    mode = read.text("auto-compaction-mode")
+    text = read.text("auto-compaction-retention").strip()
+    is_count = text.isascii() and text.isdecimal()
+    if mode == "revision":
+        if not is_count or int(text) > _INT64_MOST:
+            read.wrong("auto-compaction-retention", "in revision mode, give a number of revisions")
+            return None
+        return KeepRevisions(int(text)) if int(text) else None
+    ns = duration.parse(f"{text}h" if is_count else text)
+    if ns is None or ns < 0:
+        read.wrong(
+            "auto-compaction-retention", "in periodic mode, give hours or a duration such as 30m"
+        )
+        return None
+    return Periodic(-(-ns // duration.MILLISECOND_NS)) if ns else None

@@ -1,0 +1,241 @@
+"""Flags of etcd and k8s-dqlite that Trine accepts and that do nothing, each with the reason.
+
+Rule: a manifest or start script written for etcd, kubeadm or k8s-dqlite runs unchanged, and no
+setting is ignored in silence: one that was given is logged once with its reason. A flag whose loss
+would be dangerous (it would start another cluster, or let strangers in) is in `REFUSED`: any value
+but the default ends the start with a sentence.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from server.flags import Flag, Kind, Section
+
+_NO_BBOLT: Final = "the store is SQLite, not bbolt"
+_OWN_PACE: Final = "the journal and the store choose their own batches"
+_RAFT_ALWAYS: Final = "this is always on"
+_ONE_MEMBER: Final = "this build runs clusters of one member, which has no peer links"
+_HASH_ALWAYS: Final = "members compare a hash of their state at every change"
+_COMPACTS_ALONE: Final = "compaction goes in slices that yield to requests by themselves"
+_NO_TRACING: Final = "there is no tracing; see /metrics and the slow-request warnings"
+_NO_PROFILING: Final = "there is no profiling port"
+_NO_SQL_POOL: Final = "SQLite is not on the path of a request, so there is no pool to size"
+_NO_AUTH_YET: Final = "users and roles are not in this build"
+_GONE_IN_ETCD: Final = "etcd itself ignores it"
+_NO_V2: Final = "there is no v2 API to proxy or migrate"
+_MANAGED: Final = "snapshots and journal segments are kept by size, and pruned when safe"
+
+# (name, kind, default, reason)
+_Row = tuple[str, Kind, str, str]
+
+_ETCD: Final[tuple[_Row, ...]] = (
+    ("snapshot-count", "number", "10000", _MANAGED),
+    ("snapshot-catchup-entries", "number", "5000", _MANAGED),
+    ("experimental-snapshot-catchup-entries", "number", "5000", _MANAGED),
+    ("max-snapshots", "number", "5", _MANAGED),
+    ("max-wals", "number", "5", _MANAGED),
+    ("initial-election-tick-advance", "bool", "true", _RAFT_ALWAYS),
+    ("pre-vote", "bool", "true", _RAFT_ALWAYS),
+    ("strict-reconfig-check", "bool", "true", _RAFT_ALWAYS),
+    ("raft-read-timeout", "duration", "5s", _ONE_MEMBER),
+    ("raft-write-timeout", "duration", "5s", _ONE_MEMBER),
+    ("memory-mlock", "bool", "false", "the kernel decides what stays in memory; disable swap"),
+    ("experimental-memory-mlock", "bool", "false", "the kernel decides what stays in memory"),
+    ("backend-bbolt-freelist-type", "text", "map", _NO_BBOLT),
+    ("backend-batch-interval", "duration", "0s", _OWN_PACE),
+    ("backend-batch-limit", "number", "0", _OWN_PACE),
+    (
+        "enable-grpc-gateway",
+        "bool",
+        "true",
+        "the JSON gateway is not in this build; /health, /metrics and /version are",
+    ),
+    (
+        "feature-gates",
+        "text",
+        "",
+        "these gates name parts of etcd; integrity is checked at every start, without a gate",
+    ),
+    ("corrupt-check-time", "duration", "0s", _HASH_ALWAYS),
+    ("experimental-corrupt-check-time", "duration", "0s", _HASH_ALWAYS),
+    ("compact-hash-check-time", "duration", "1m0s", _HASH_ALWAYS),
+    ("experimental-compact-hash-check-time", "duration", "1m0s", _HASH_ALWAYS),
+    ("experimental-compact-hash-check-enabled", "bool", "false", _HASH_ALWAYS),
+    ("experimental-initial-corrupt-check", "bool", "false", "integrity is checked at every start"),
+    ("compaction-batch-limit", "number", "1000", _COMPACTS_ALONE),
+    ("experimental-compaction-batch-limit", "number", "1000", _COMPACTS_ALONE),
+    ("compaction-sleep-interval", "duration", "10ms", _COMPACTS_ALONE),
+    ("experimental-compaction-sleep-interval", "duration", "10ms", _COMPACTS_ALONE),
+    (
+        "bootstrap-defrag-threshold-megabytes",
+        "number",
+        "0",
+        "the store gives freed pages back while it runs",
+    ),
+    (
+        "experimental-bootstrap-defrag-threshold-megabytes",
+        "number",
+        "0",
+        "the store gives freed pages back while it runs",
+    ),
+    ("downgrade-check-time", "duration", "5s", "there is no downgrade to check"),
+    ("experimental-downgrade-check-time", "duration", "5s", "there is no downgrade to check"),
+    ("experimental-enable-lease-checkpoint", "bool", "false", "a new leader renews every lease"),
+    (
+        "experimental-enable-lease-checkpoint-persist",
+        "bool",
+        "false",
+        "a new leader renews every lease",
+    ),
+    ("experimental-txn-mode-write-with-shared-buffer", "bool", "true", _NO_BBOLT),
+    (
+        "experimental-stop-grpc-service-on-defrag",
+        "bool",
+        "false",
+        "requests are served while a defragmentation runs",
+    ),
+    (
+        "unsafe-no-fsync",
+        "bool",
+        "false",
+        "an acknowledged write is always on disk; batches make that cheap",
+    ),
+    ("auto-tls", "bool", "false", "no certificate is made up; give --cert-file and --key-file"),
+    ("peer-auto-tls", "bool", "false", _ONE_MEMBER),
+    ("self-signed-cert-validity", "number", "1", "no certificate is made up"),
+    ("client-cert-file", "text", "", "the member opens no client connection to itself"),
+    ("client-key-file", "text", "", "the member opens no client connection to itself"),
+    ("peer-client-cert-file", "text", "", _ONE_MEMBER),
+    ("peer-client-key-file", "text", "", _ONE_MEMBER),
+    ("peer-cert-allowed-cn", "list", "", _ONE_MEMBER),
+    ("peer-cert-allowed-hostname", "list", "", _ONE_MEMBER),
+    ("peer-skip-client-san-verification", "bool", "false", _ONE_MEMBER),
+    ("experimental-peer-skip-client-san-verification", "bool", "false", _ONE_MEMBER),
+    ("cors", "list", "*", "what the HTTP port answers needs no other origin"),
+    ("host-whitelist", "list", "*", "what the HTTP port answers is the same for every host name"),
+    ("auth-token", "text", "simple", _NO_AUTH_YET),
+    ("auth-token-ttl", "number", "300", _NO_AUTH_YET),
+    ("bcrypt-cost", "number", "10", _NO_AUTH_YET),
+    ("enable-pprof", "bool", "false", _NO_PROFILING),
+    ("logger", "text", "zap", "there is one logger; see --log-format"),
+    ("enable-distributed-tracing", "bool", "false", _NO_TRACING),
+    ("distributed-tracing-address", "text", "localhost:4317", _NO_TRACING),
+    ("distributed-tracing-service-name", "text", "etcd", _NO_TRACING),
+    ("distributed-tracing-instance-id", "text", "", _NO_TRACING),
+    ("distributed-tracing-sampling-rate", "number", "0", _NO_TRACING),
+    ("experimental-enable-distributed-tracing", "bool", "false", _NO_TRACING),
+    ("experimental-distributed-tracing-address", "text", "localhost:4317", _NO_TRACING),
+    ("experimental-distributed-tracing-service-name", "text", "etcd", _NO_TRACING),
+    ("experimental-distributed-tracing-instance-id", "text", "", _NO_TRACING),
+    ("experimental-distributed-tracing-sampling-rate", "number", "0", _NO_TRACING),
+    ("v2-deprecation", "text", "write-only", _NO_V2),
+    ("enable-v2", "bool", "false", _NO_V2),
+    ("experimental-enable-v2v3", "text", "", _NO_V2),
+    ("proxy", "text", "off", _NO_V2),
+    ("proxy-failure-wait", "number", "5000", _NO_V2),
+    ("proxy-refresh-interval", "number", "30000", _NO_V2),
+    ("proxy-dial-timeout", "number", "1000", _NO_V2),
+    ("proxy-write-timeout", "number", "5000", _NO_V2),
+    ("proxy-read-timeout", "number", "0", _NO_V2),
+    ("discovery-dial-timeout", "duration", "2s", _ONE_MEMBER),
+    ("discovery-request-timeout", "duration", "5s", _ONE_MEMBER),
+    ("discovery-keepalive-time", "duration", "2s", _ONE_MEMBER),
+    ("discovery-keepalive-timeout", "duration", "6s", _ONE_MEMBER),
+    ("discovery-insecure-transport", "bool", "true", _ONE_MEMBER),
+    ("discovery-insecure-skip-tls-verify", "bool", "false", _ONE_MEMBER),
+    ("discovery-cert", "text", "", _ONE_MEMBER),
+    ("discovery-key", "text", "", _ONE_MEMBER),
+    ("discovery-cacert", "text", "", _ONE_MEMBER),
+    ("discovery-user", "text", "", _ONE_MEMBER),
+    ("discovery-password", "text", "", _ONE_MEMBER),
+    ("discovery-fallback", "text", "exit", _ONE_MEMBER),
+    ("discovery-proxy", "text", "", _ONE_MEMBER),
+    ("discovery-srv-name", "text", "", _ONE_MEMBER),
+    ("cluster-active-size", "text", "", _GONE_IN_ETCD),
+    ("cluster-remove-delay", "text", "", _GONE_IN_ETCD),
+    ("cluster-sync-interval", "text", "", _GONE_IN_ETCD),
+    ("max-result-buffer", "text", "", _GONE_IN_ETCD),
+    ("max-retry-attempts", "text", "", _GONE_IN_ETCD),
+    ("peer-heartbeat-interval", "text", "", _GONE_IN_ETCD),
+    ("peer-election-timeout", "text", "", _GONE_IN_ETCD),
+    ("retry-interval", "text", "", _GONE_IN_ETCD),
+)
+
+_DQLITE: Final[tuple[_Row, ...]] = (
+    ("enable-tls", "bool", "true", f"it protected k8s-dqlite's peer links, and {_ONE_MEMBER}"),
+    ("min-tls-version", "text", "tls12", f"it was about peer links, and {_ONE_MEMBER}"),
+    ("tls-client-session-cache-size", "number", "0", _ONE_MEMBER),
+    ("disk-mode", "bool", "false", "the store is always on disk and the state always in memory"),
+    ("profiling", "bool", "false", _NO_PROFILING),
+    ("profiling-listen", "text", "127.0.0.1:4000", _NO_PROFILING),
+    ("profiling-dir", "text", "", _NO_PROFILING),
+    ("otel", "bool", "false", _NO_TRACING),
+    ("otel-listen", "text", "127.0.0.1:4317", _NO_TRACING),
+    ("otel-dir", "text", "", _NO_TRACING),
+    ("otel-span-name-filter", "text", "", _NO_TRACING),
+    ("otel-span-min-duration-filter", "duration", "0s", _NO_TRACING),
+    ("datastore-max-idle-connections", "number", "5", _NO_SQL_POOL),
+    ("datastore-max-open-connections", "number", "5", _NO_SQL_POOL),
+    ("datastore-connection-max-lifetime", "duration", "60s", _NO_SQL_POOL),
+    ("datastore-connection-max-idle-time", "duration", "0s", _NO_SQL_POOL),
+    (
+        "watch-storage-available-size-interval",
+        "duration",
+        "5s",
+        "a reserve file keeps a full disk survivable",
+    ),
+    (
+        "watch-storage-available-size-min-bytes",
+        "number",
+        "10485760",
+        "a reserve file keeps a full disk survivable",
+    ),
+    (
+        "low-available-storage-action",
+        "text",
+        "none",
+        "a full disk refuses writes and is reported; a reserve file keeps it survivable",
+    ),
+    ("watch-query-timeout", "duration", "20s", _NO_SQL_POOL),
+)
+
+_OTHER_CLUSTER: Final = (
+    "this build finds no other members, and starting alone would make a second cluster; "
+    "list the member in --initial-cluster instead"
+)
+
+REFUSED: Final = {
+    "force-new-cluster": (
+        "a member cannot leave its cluster by a flag; use: trine snapshot restore, which makes "
+        "a new cluster of one member from a snapshot"
+    ),
+    "client-cert-allowed-hostname": (
+        "this build does not look at host names in client certificates, and ignoring the flag "
+        "would let in every client with a certificate; use an authority of its own for them"
+    ),
+    "discovery": _OTHER_CLUSTER,
+    "discovery-token": _OTHER_CLUSTER,
+    "discovery-endpoints": _OTHER_CLUSTER,
+    "discovery-srv": _OTHER_CLUSTER,
+}
+
+
+def _flag(row: _Row, *, is_native: bool) -> Flag:
+    name, kind, default, reason = row
+    return Flag(name, kind, default, "", is_native=is_native, inert=reason)
+
+
+INERT_SECTIONS: Final = (
+    Section("etcd's flags without effect", tuple(_flag(row, is_native=False) for row in _ETCD)),
+    Section("k8s-dqlite's flags without effect", tuple(_flag(r, is_native=True) for r in _DQLITE)),
+)
+
+REFUSED_SECTION: Final = Section(
+    "etcd's flags that are refused unless they have their default",
+    tuple(
+        Flag(name, "bool" if name == "force-new-cluster" else "text",
+             "false" if name == "force-new-cluster" else "", "", inert=reason)
+        for name, reason in REFUSED.items()
+    ),
+)  # fmt: skip
