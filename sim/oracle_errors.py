@@ -137,8 +137,9 @@ def peer_url_exists() -> OracleError:
 
 
 def not_enough_started() -> OracleError:
-    """The removal of a member without which there is no quorum."""
-    return _failed("re-configuration failed due to not enough started members")
+    """The removal of a member without which there is no quorum; etcd maps it to no code of its own."""
+    text = "etcdserver: re-configuration failed due to not enough started members"
+    return OracleError(Code.UNKNOWN, text)
 
 
 def not_a_learner() -> OracleError:
