@@ -6,6 +6,7 @@
 //
 // MODE   preload | range | put | create | update | list | lease     closed loops
 //        watch | idle                                               watch streams
+//        clear                                                      delete what `create` made
 //        first                                                      until the first answer
 //        fdatasync                                                  the disk alone
 //        sink                                                       a server that does nothing
@@ -98,6 +99,36 @@ Line first(Options &o) {
   throw std::runtime_error("no answer: " + why);
 }
 
+// Delete a population namespace by namespace, then compact it away: the next cell begins clean.
+Line clear(Options &o) {
+  const Address to = o.address();
+  const std::string prefix = o.text("prefix", "/registry/events/");
+  o.refuse_unknown();
+  Pool pool(1 << 20);
+  Caller caller(pool, to);
+  uint64_t head = 0, deleted = 0;
+  for (int ns = 0; ns < 100; ns++) {
+    char name[16];
+    snprintf(name, sizeof name, "ns-%03d/", ns);
+    const Population one{prefix + name, 0};
+    std::string request;
+    message::put_bytes(request, 1, one.prefix);
+    message::put_bytes(request, 2, one.end());
+    const auto reply = caller.call(path::erase, request);
+    for (message::Fields f(reply); f.next();) {
+      if (f.field == 1) head = message::revision(f.bytes);
+      if (f.field == 2) deleted += f.number;
+    }
+  }
+  if (deleted) {
+    std::string request;
+    message::put_number(request, 1, head);
+    message::put_number(request, 2, 1);  // physical: answer when the space is free
+    caller.call(path::compact, request);
+  }
+  return Line().put("deleted", deleted).put("revision", head);
+}
+
 // One append and one fdatasync at a time, into a file whose blocks exist already.
 Line sync_alone(Options &o) {
   const std::string name = o.text("dir", ".") + "/fdatasync.probe";
@@ -139,6 +170,7 @@ int run(int argc, char **argv) {
     Idle().run(to, connections, uint32_t(o.number("streams", 5000)));
   } else {
     (mode == "watch"       ? watch(o)
+     : mode == "clear"     ? clear(o)
      : mode == "first"     ? first(o)
      : mode == "fdatasync" ? sync_alone(o)
                            : closed_loop(mode, o))

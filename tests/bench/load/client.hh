@@ -120,6 +120,7 @@ class Pool {
 namespace path {
 inline const hpack::Constant range{":path", "/etcdserverpb.KV/Range"};
 inline const hpack::Constant put{":path", "/etcdserverpb.KV/Put"};
+inline const hpack::Constant erase{":path", "/etcdserverpb.KV/DeleteRange"};
 inline const hpack::Constant txn{":path", "/etcdserverpb.KV/Txn"};
 inline const hpack::Constant compact{":path", "/etcdserverpb.KV/Compact"};
 inline const hpack::Constant watch{":path", "/etcdserverpb.Watch/Watch"};

@@ -1,0 +1,340 @@
+"""The bench: `python -m tests.bench.run --etcd PATH`, one table and one page of plots.
+
+Both servers live at once on fresh directories of one disk and are asked in turn, cell by cell, so
+that a change of the machine's mood meets both. The idle one costs nothing; each cell begins only
+when both are idle.
+"""
+
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+import click
+
+from tests.bench.cells import LISTED_VALUE, VALUES, Cell, all_cells, chosen, prefix_of
+from tests.bench.generator import Generator, GeneratorFailed
+from tests.bench.report import latency, page, rate, whole_text
+from tests.bench.results import Results, Row
+from tests.bench.servers import Kind, Place, Server, etcd, free_ports, make_certificate, trine
+
+
+@attrs.frozen
+class Settings:
+    """What the command line says."""
+
+    kinds: Sequence[Kind]
+    seconds: float
+    warmup: float
+    rounds: int
+    keys: int
+    patterns: Sequence[str]
+    cold: Sequence[int]
+    idle_streams: int
+    directory: Path
+    tls: bool
+
+
+def say(text: str) -> None:
+    """Progress goes to the error stream; the table to the output."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+@attrs.define
+class Bench:
+    """One run over one set of servers."""
+
+    settings: Settings
+    generator: Generator
+    rows: list[Row] = attrs.field(factory=list[Row])
+    singles: dict[str, dict[str, float]] = attrs.field(factory=dict[str, dict[str, float]])
+
+    def note(self, measurement: str, server: str, value: float) -> None:
+        """Keep a single number."""
+        self.singles.setdefault(measurement, {})[server] = value
+        say(f"{server}: {measurement} {value:.4g}")
+
+    def servers(self) -> list[Server]:
+        """Fresh ones, not started."""
+        kinds = self.settings.kinds
+        home = self.settings.directory
+        home.mkdir(parents=True, exist_ok=True)
+        certificate = make_certificate(home) if self.settings.tls else None
+        ports = free_ports(2 * len(kinds))
+        return [
+            Server(
+                kind=kind,
+                place=Place(
+                    directory=home / f"{kind.name}{'-tls' if certificate else ''}",
+                    client_port=ports[2 * i],
+                    peer_port=ports[2 * i + 1],
+                    certificate=certificate,
+                ),
+            )
+            for i, kind in enumerate(kinds)
+        ]
+
+    def preload(self, server: Server) -> None:
+        """All populations; memory per key from the one of 1 KiB."""
+        server.settle()
+        before = server.memory()
+        for value in (LISTED_VALUE, *VALUES):
+            sample = self.generator.run(
+                "preload",
+                **server.target,
+                pid=server.pid,
+                value=value,
+                keys=self.settings.keys,
+                prefix=prefix_of(value),
+            )
+            loaded = f"preloaded {self.settings.keys} x {value} B at {rate(sample['rps'])}/s"
+            say(f"{server.name}: {loaded}")
+            if value == LISTED_VALUE:
+                server.settle()
+                after = server.memory()
+                self.note("resident MiB, empty", server.name, before.resident / 2**20)
+                each = (after.resident - before.resident) / self.settings.keys
+                self.note("resident bytes a key of 1 KiB", server.name, each)
+                each = (after.anonymous - before.anonymous) / self.settings.keys
+                self.note("anonymous bytes a key of 1 KiB", server.name, each)
+
+    def raw_sync_us(self, value: object) -> float:
+        """The p50 of one append and fdatasync on this disk, now."""
+        sample = self.generator.run(
+            "fdatasync", dir=self.settings.directory, value=value, seconds=0.7
+        )
+        self.singles.setdefault(f"raw fdatasync of {value} B, p50 us", {})["disk"] = sample[
+            "p50_us"
+        ]
+        return sample["p50_us"]
+
+    def measure(self, cell: Cell, server: Server, turn: int) -> Row:
+        """One cell on one server; /metrics is scraped in the middle of it."""
+        options = {**server.target, **cell.options, "pid": server.pid}
+        options |= {"seconds": self.settings.seconds, "warmup": self.settings.warmup}
+        if cell.compacts:
+            options["compact_ms"] = int(self.settings.seconds * 250)
+        raw = self.raw_sync_us(cell.options["value"]) if cell.syncs else 0
+        middle = self.settings.warmup + self.settings.seconds / 2
+        scraper = threading.Timer(middle, server.scrape)
+        scraper.start()
+        try:
+            sample = self.generator.run(cell.mode, **options)
+        finally:
+            scraper.cancel()
+            scraper.join()
+        if cell.clears:
+            self.generator.run("clear", **server.target)
+        row = Row.of(cell.name, server.name, cell.unit, turn, sample)
+        return attrs.evolve(row, syncs=row.p50_us / raw) if raw else row
+
+    def cells(self, servers: Sequence[Server]) -> None:
+        """Every chosen cell: A B A B."""
+        cells = chosen(all_cells(self.settings.keys), self.settings.patterns)
+        total, begun, done = len(cells) * len(servers) * self.settings.rounds, time.monotonic(), 0
+        for turn in range(self.settings.rounds):
+            for cell in cells:
+                for server in servers:
+                    for each in servers:
+                        each.settle()
+                    done += 1
+                    try:
+                        row = self.measure(cell, server, turn)
+                    except GeneratorFailed as error:
+                        say(f"[{done}/{total}] {server.name} {cell.name} FAILED: {error}")
+                        if server.process is None or server.process.poll() is not None:
+                            raise
+                        continue
+                    self.rows.append(row)
+                    left = (time.monotonic() - begun) / done * (total - done)
+                    say(
+                        f"[{done}/{total}, {left / 60:.0f} min left] {server.name:6} {cell.name:22}"
+                        f" {rate(row.per_second):>6}/s  p99 {latency(row.p99_us):>6} ms"
+                        f"  {row.server_cpu_us:6.1f} us CPU"
+                        + (f"  {row.errors} ERRORS: {row.first_error}" if row.errors else "")
+                    )
+
+    def idle(self, server: Server) -> None:
+        """Resident bytes of a watch stream on which nothing happens."""
+        server.settle()
+        connections, streams = 50, self.settings.idle_streams
+        options = {"connections": connections, "streams": streams}
+        with self.generator.start("idle", **server.target, **options) as idle:
+            idle.step()
+            before = server.memory().resident
+            idle.proceed()
+            idle.step()
+            server.settle()
+            after = server.memory().resident
+        each = (after - before) / (streams - connections)
+        self.note("resident bytes an idle watch stream", server.name, each)
+
+    def cold_start(self, server: Server, keys: int) -> None:
+        """SIGKILL, start, first answered Range: median of three. The page cache is warm."""
+        server.start()
+        try:
+            server.wait_until_serving(self.generator)
+            population = {"prefix": prefix_of(LISTED_VALUE), "keys": keys}
+            self.generator.run("preload", **server.target, **population, value=LISTED_VALUE)
+            server.settle()
+            taken: list[float] = []
+            for _ in range(3):
+                server.kill()
+                server.start()
+                first = self.generator.run("first", **server.target, **population)
+                taken.append((first["first_ns"] - server.began_ns) / 1e9)
+                server.settle()
+            name = f"cold start s, {keys} keys of 1 KiB, page cache warm"
+            self.note(name, server.name, statistics.median(taken))
+            self.note(
+                f"resident MiB after it, {keys} keys", server.name, server.memory().resident / 2**20
+            )
+        finally:
+            server.stop()
+
+    def run(self) -> None:
+        """Everything the settings ask for."""
+        servers = self.servers()
+        try:
+            for server in servers:
+                server.start()
+                server.wait_until_serving(self.generator)
+                metrics = server.scrape()
+                say(f"{server.name} serves at {server.place.client_url}, metrics {metrics} bytes")
+                self.preload(server)
+            self.cells(servers)
+            if self.settings.idle_streams:
+                for server in servers:
+                    self.idle(server)
+        finally:
+            for server in servers:
+                server.stop()
+        for keys in self.settings.cold:
+            for server in self.servers():
+                self.cold_start(server, keys)
+
+    def ceiling(self) -> None:
+        """What the generator reaches against a server that does nothing."""
+        (port,) = free_ports(1)
+        with self.generator.start("sink", port=port):
+            time.sleep(0.2)
+            sample = self.generator.run("range", port=port, connections=16, streams=16, seconds=1)
+        self.note("generator alone, 16x16, requests/s", "generator", sample["rps"])
+        self.note("generator alone, 16x16, CPU us a request", "generator", sample["client_cpu_us"])
+
+
+def facts(settings: Settings, command: Sequence[str]) -> dict[str, str]:
+    """What a reader must know to believe the numbers."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    mount = subprocess.run(
+        ["stat", "-f", "-c", "%T", str(settings.directory)], capture_output=True, text=True
+    )
+    found = {
+        "date": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "machine": f"{os.cpu_count()} x {model}, {platform.system()} {platform.release()}",
+        "load average": f"{os.getloadavg()[0]:.2f} before the run",
+        "disk": f"{settings.directory} ({mount.stdout.strip()})",
+        "python": platform.python_version(),
+        "command": " ".join(command),
+        "population": f"{settings.keys} keys each of {LISTED_VALUE}, {VALUES[0]} and {VALUES[1]} B",
+        "cells": f"{settings.seconds:g} s each after {settings.warmup:g} s, {settings.rounds} round"
+        f"s, TLS {'on' if settings.tls else 'off'}, compaction on, metrics on",
+    }
+    return found
+
+
+def version(binary: str) -> str:
+    """`etcd 3.6.16` in the first line of `etcd --version`."""
+    told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True)
+    return told.stdout.splitlines()[0]
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--etcd", "etcd_path", help="etcd binary to compare with; else only Trine runs")
+@click.option("--only-etcd", is_flag=True, help="leave Trine out")
+@click.option("--seconds", default=3.0, help="measured time of a cell; acceptance: 30")
+@click.option("--warmup", default=0.5, help="time before it")
+@click.option("--rounds", default=1, help="times through all cells; medians are shown")
+@click.option("--keys", default=100_000, help="keys preloaded for each value size")
+@click.option("--cells", default="", help="patterns, comma separated: put/*/16x16,watch/*")
+@click.option("--cold", default="100000", help="keys of the cold starts, comma separated")
+@click.option("--idle-streams", default=5000, help="0 leaves this out")
+@click.option("--tls", is_flag=True, help="serve and ask under TLS")
+@click.option("--trine-flag", multiple=True, help="one more flag for Trine, e.g. --log-level=warn")
+@click.option("--directory", type=click.Path(path_type=Path), help="data of both; default: in /tmp")
+@click.option("--out", default=Path("bench-results"), type=click.Path(path_type=Path))
+def main(
+    etcd_path: str | None,
+    only_etcd: bool,
+    seconds: float,
+    warmup: float,
+    rounds: int,
+    keys: int,
+    cells: str,
+    cold: str,
+    idle_streams: int,
+    tls: bool,
+    trine_flag: tuple[str, ...],
+    directory: Path | None,
+    out: Path,
+) -> None:
+    """Measure Trine against etcd: same machine, same disk, same run."""
+    kinds = [etcd(etcd_path)] if etcd_path else []
+    kinds += [] if only_etcd else [trine(trine_flag)]
+    if not kinds:
+        raise click.UsageError("--only-etcd needs --etcd PATH")
+    home = directory or Path(tempfile.mkdtemp(prefix="trine-bench-data-"))
+    settings = Settings(
+        kinds=kinds,
+        seconds=seconds,
+        warmup=warmup,
+        rounds=rounds,
+        keys=keys,
+        patterns=[one for one in cells.split(",") if one],
+        cold=[int(one) for one in cold.split(",") if one],
+        idle_streams=idle_streams,
+        directory=home,
+        tls=tls,
+    )
+    home.mkdir(parents=True, exist_ok=True)
+    bench = Bench(settings=settings, generator=Generator())
+    told = facts(settings, sys.argv)
+    if etcd_path:
+        told["peer"] = version(etcd_path)
+    failed = ""
+    try:
+        bench.ceiling()
+        bench.run()
+    except (GeneratorFailed, KeyboardInterrupt) as error:
+        failed = str(error) or "interrupted"
+        say(f"ended early: {failed}")
+    if not directory:
+        shutil.rmtree(home, ignore_errors=True)
+    results = Results(facts=told, rows=bench.rows, singles=bench.singles)
+    out.mkdir(parents=True, exist_ok=True)
+    results.save(out / "results.json")
+    (out / "results.txt").write_text(whole_text(results))
+    (out / "results.html").write_text(page(results))
+    print(whole_text(results))
+    say(f"results.json, results.txt and results.html are in {out}")
+    if failed or any(row.errors for row in bench.rows):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
