@@ -67,8 +67,17 @@ class Database:
 
     def columns(self, sql: str) -> tuple[list[str], Iterator[SqlRow]]:
         """Return a query's column names and its rows."""
-        cursor = self._raw.execute(sql)
-        return [column[0] for column in cursor.get_description()], cursor
+        names: list[str] = []
+
+        def describe(cursor: Any, _sql: str, _bindings: object) -> bool:
+            # Before the first step: a query without rows has no description after it.
+            names.extend(column[0] for column in cursor.get_description())
+            return True
+
+        cursor = self._raw.cursor()
+        cursor.exec_trace = describe
+        rows: Iterator[SqlRow] = iter(cursor.execute(sql))
+        return names, rows
 
     def number(self, sql: str, bindings: Sequence[SqlValue] = ()) -> int:
         """Return the one integer that a query yields."""
@@ -180,3 +189,9 @@ def still(path: str) -> Database:
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     return Database(path, flags, None, uri=f"file:{escaped}?immutable=1")
+
+
+def memory() -> Database:
+    """Open an empty database in memory, for SQLite's functions."""
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    return Database(":memory:", flags, None)

@@ -9,13 +9,13 @@ import hashlib
 
 import attrs
 
-from net.disk import Disk
+from net.disk import Disk, File
 from net.store import connection, files, meta
 from net.store.batch import Meta
 
 TRAILER_SIZE = 32
 SECTOR_SIZE = 512
-_READ_SIZE = 1 << 20
+READ_SIZE = 1 << 20
 
 
 @attrs.frozen
@@ -42,16 +42,21 @@ def finish(disk: Disk, path: str, *, vfs: str | None) -> Backup:
     try:
         size = file.size_bytes()
         assert size % SECTOR_SIZE == 0, "INV-SNAPSHOT-SHAPE"
-        hashed = hashlib.sha256()
-        for offset in range(0, size, _READ_SIZE):
-            hashed.update(file.read(offset, min(_READ_SIZE, size - offset)))
-        digest = hashed.digest()
+        digest = sha256_of(file, size)
         file.write(size, digest)
         file.datasync()
     finally:
         file.close()
     files.sync_parent(disk, path)
     return Backup(path, size + TRAILER_SIZE, digest, facts.index, facts.term, facts.revision)
+
+
+def sha256_of(file: File, size_bytes: int) -> bytes:
+    """Return the SHA-256 of a file's first bytes. It needs no lock on the interpreter."""
+    hashed = hashlib.sha256()
+    for offset in range(0, size_bytes, READ_SIZE):
+        hashed.update(file.read(offset, min(READ_SIZE, size_bytes - offset)))
+    return hashed.digest()
 
 
 def settle(disk: Disk, path: str, *, vfs: str | None) -> Meta:
