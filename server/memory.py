@@ -2,7 +2,7 @@
 
 Rule: all uncompacted state lives in memory, so the quota is a promise about memory. This file reads
 what the machine and the control groups allow, and does the sum; `server/preflight.py` decides. A
-quota's need is the account itself (which counts keys, values, versions and leases with their measured
+quota needs the account itself (which counts keys, values, versions and leases with their measured
 overhead), a fifth more for the allocator's gaps and for answers on their way, and what a member
 takes with nothing in it.
 """

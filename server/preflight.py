@@ -29,7 +29,6 @@ _FOREIGN: Final = (
     (os.path.join("member", "snap"), "etcd"),
     (os.path.join("member", "wal"), "etcd"),
     ("metadata1", "k8s-dqlite"),
-    ("info.yaml", "k8s-dqlite"),
     (os.path.join("db", "state.db"), "kine"),
 )
 
