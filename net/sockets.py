@@ -274,8 +274,11 @@ class EpollSockets:
     def adopt(self, sock: socket.socket, peer: PeerInfo) -> Link:
         """Take over a connected socket that somebody else opened; TLS must be through."""
         sock.setblocking(False)
-        is_tls = isinstance(sock, ssl.SSLSocket)
-        link = TlsLink(self, sock, peer) if is_tls else PlainLink(self, sock, peer)
+        link = (
+            TlsLink(self, sock, peer)
+            if isinstance(sock, ssl.SSLSocket)
+            else PlainLink(self, sock, peer)
+        )
         self._links[link.handle] = link
         self._epoll.register(link.handle, READ)
         return link
@@ -290,6 +293,8 @@ class EpollSockets:
 
     def close(self) -> None:
         """See Sockets."""
+        if self._epoll.closed:
+            return
         self.stop_accepting()
         self._handshakes.close()
         for link in list(self._links.values()):
@@ -360,10 +365,9 @@ class EpollSockets:
             self._epoll.modify(handle, select.EPOLLIN)
 
 
-def _name(address: object) -> str:
+def _name(address: tuple[str, int] | str | bytes) -> str:
     """Write an address as Go does; "@" for the nameless end of a unix socket."""
-    match address:
-        case (str(host), int(port), *_):
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        case _:
-            return "@"
+    if not isinstance(address, tuple):
+        return "@"
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,483 @@
+"""The reactor: one task that owns every client connection and gives the application its turns.
+
+Rule: bytes are moved, nothing is decided about them. One turn reads every ready connection, lets
+the application do the work those bytes asked for, and writes each connection that has output:
+
+    poll -> recv, feed (each ready link) -> application.turn -> take, send (each dirty link)
+
+No task, future or channel per connection or request. `turn` is synchronous: the simulator calls it
+from a bare heap, `run` from the one trio task of production.
+
+What one connection can take from the others is bounded: `RECV_BYTES` read and `SEND_BYTES_MAX`
+written a turn; one slice of `TAKE_BYTES` outside its codec; and while its socket is stuck, nothing
+is read from it once its codec holds more than `OUTPUT_BYTES_MAX`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from net.http1 import Http1Connection, Http1Pending, Http1Request, Http1Response
+from net.listen import PeerInfo, Role
+from net.sockets import READ, WRITE, Link, Sockets
+from net.telemetry import DEBUG, Logger
+
+RECV_BYTES: Final = 256 << 10
+TAKE_BYTES: Final = 256 << 10
+SEND_BYTES_MAX: Final = 1 << 20
+TURN_BYTES_MAX: Final = 4 << 20
+"""Received from all connections together in one turn."""
+OUTPUT_BYTES_MAX: Final = 1 << 20
+
+SNIFF_MS_MAX: Final = 10_000
+"""How long a connection may leave it open what it speaks."""
+LINGER_MS_MAX: Final = 1_000
+"""How long a closed connection's last words wait for the other end to read them."""
+SWEEP_MS: Final = 100
+"""Between two looks at the deadlines of all connections."""
+TRIO_MS_MAX: Final = 5
+"""How long a busy reactor keeps trio's other tasks waiting."""
+LINGER_IN_POLL_S: Final = 0.001
+"""How long a reactor without work stays in its own poll before it lets trio wait for it."""
+
+_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_TLS_RECORD: Final = b"\x16\x03"
+_NOTHING: Final = memoryview(b"")
+
+
+class Codec(Protocol):
+    """The sans-IO end of a connection: bytes in, bytes out. See `net.http2.connection`."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """Output that was not taken yet, whether or not it may go now."""
+        ...
+
+    @property
+    def closing(self) -> bool:
+        """Whether the connection ends once what can be taken has been sent."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why it is closing."""
+        ...
+
+    @property
+    def next_deadline_ms(self) -> int:
+        """When `tick` wants to be called at the latest; 0 for never."""
+        ...
+
+    def feed(self, data: bytes, now_ms: int) -> None:
+        """Take received bytes; never raises for what they say."""
+        ...
+
+    def take(self, limit: int) -> bytes:
+        """Return what may be sent now, at most `limit` bytes."""
+        ...
+
+    def eof(self) -> None:
+        """The other end has closed, or the connection is lost."""
+        ...
+
+    def drain(self, now_ms: int) -> None:
+        """Finish what is under way and become `closing`."""
+        ...
+
+    def tick(self, now_ms: int) -> None:
+        """Act on deadlines that have passed."""
+        ...
+
+
+class DirtyCodecs(Protocol):
+    """A list or set of codecs; one may be in it several times."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Codec]: ...
+    def clear(self) -> None:
+        """Forget them all."""
+        ...
+
+
+class Application(Protocol):
+    """What the reactor serves. Every method is called in the reactor's task."""
+
+    @property
+    def dirty(self) -> DirtyCodecs:
+        """Codecs that have output; the reactor takes from each and clears the collection."""
+        ...
+
+    def accepted(self, peer: PeerInfo, now_ms: int) -> Codec:
+        """Return a new codec for a connection: HTTP/2, or the member protocol for Role.PEER."""
+        ...
+
+    def http1(self, request: Http1Request, peer: PeerInfo) -> Http1Response | Http1Pending | None:
+        """Answer an HTTP/1.1 request, now or later; None for "not found"."""
+        ...
+
+    def turn(self, now_ms: int) -> int | None:
+        """Do the work that was fed or has become due; return when the next is due, if ever.
+
+        Connections whose output went out since the last turn show it in `pending_bytes`: what was
+        held back for them may go on here.
+        """
+        ...
+
+
+@attrs.define(eq=False)
+class Connection:
+    """One link, the codec that speaks on it, and the output between them.
+
+    `codec` is None while the first bytes, kept in `first`, do not tell what is spoken.
+    """
+
+    link: Link
+    codec: Codec | None
+    deadline_ms: int
+    first: bytes = b""
+    unsent: memoryview = _NOTHING
+    is_ended: bool = False
+    """The other end sends nothing more."""
+    is_lingering: bool = False
+    """We send nothing more; what still comes is thrown away."""
+    is_closed: bool = False
+
+
+class Reactor:
+    """Serves one application on one set of sockets until it is told to stop."""
+
+    def __init__(
+        self,
+        sockets: Sockets,
+        application: Application,
+        log: Logger,
+        *,
+        now_ms: Callable[[], int],
+        date: Callable[[], str] | None = None,
+    ) -> None:
+        self._sockets = sockets
+        self._application = application
+        self._log = log
+        self._now_ms = now_ms
+        self._date = date
+        self._connections: dict[int, Connection] = {}
+        self._by_codec: dict[Codec, Connection] = {}
+        self._again: set[Connection] = set()
+        self._unread: Sequence[tuple[int, int]] = ()
+        self._due_ms: int | None = None
+        self._sweep_ms = 0
+        self._stop_ms: int | None = None
+        self.is_over = False
+        """Whether a stop has been completed."""
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def wake(self) -> None:
+        """Make a turn happen soon; callable from any thread."""
+        self._sockets.wake()
+
+    def stop(self, grace_ms: int) -> None:
+        """Accept nothing more, let all connections finish, close what is left after `grace_ms`."""
+        if self._stop_ms is None:
+            self._sockets.stop_accepting()
+        self._stop_ms = self._now_ms() + grace_ms
+        for connection in list(self._connections.values()):
+            self._drain(connection)
+        self._sockets.wake()
+
+    def adopt(self, link: Link, codec: Codec) -> None:
+        """Serve a connection that was opened from this side; the codec sends first if it likes."""
+        connection = self._open(link, codec)
+        self._flush(connection)
+
+    def next_ms(self) -> int | None:
+        """When the next turn is due although nothing happened; None for never."""
+        times = [time for time in (self._due_ms, self._stop_ms) if time is not None]
+        if self._connections:
+            times.append(self._sweep_ms)
+        return min(times, default=None)
+
+    async def run(self) -> None:
+        """Take turns until a stop is complete; then every socket is closed.
+
+        Between turns without events it stays in the poll for a moment, because a trio wait costs
+        more than most requests do; trio's other tasks run at least every `TRIO_MS_MAX`.
+        """
+        try:
+            yielded_ms = self._now_ms()
+            while not self.is_over:
+                is_busy = self.turn(0.0) or self.turn(LINGER_IN_POLL_S)
+                now_ms = self._now_ms()
+                if not is_busy:
+                    due_ms = self.next_ms()
+                    wait_s = 3600.0 if due_ms is None else max(0, due_ms - now_ms) / 1000
+                    await self._sockets.wait(wait_s)
+                    yielded_ms = self._now_ms()
+                elif now_ms - yielded_ms >= TRIO_MS_MAX:
+                    await trio.lowlevel.checkpoint()
+                    yielded_ms = self._now_ms()
+        finally:
+            self._sockets.close()
+
+    def close(self) -> None:
+        """Close everything at once; codecs learn that their connections are gone."""
+        for connection in list(self._connections.values()):
+            self._lost(connection, "closing")
+        self._sockets.close()
+        self.is_over = True
+
+    def turn(self, timeout_s: float) -> bool:
+        """Do one turn if anything is ready or due; say whether anything was."""
+        ready = self._unread or self._sockets.poll(timeout_s)
+        now_ms = self._now_ms()
+        if not ready and not self._again and not self._is_due(now_ms):
+            return False
+        while (link := self._sockets.accept()) is not None:
+            self._accepted(link, now_ms)
+        touched, self._again = self._again, set()
+        self._read_all(ready, touched, now_ms)
+        if now_ms >= self._sweep_ms:
+            self._sweep(now_ms)
+        self._due_ms = self._application.turn(now_ms)
+        self._flush_all(touched)
+        if self._stop_ms is not None and (now_ms >= self._stop_ms or not self._connections):
+            self.close()
+        return True
+
+    def _read_all(
+        self, ready: Sequence[tuple[int, int]], touched: set[Connection], now_ms: int
+    ) -> None:
+        """Read what is ready, in order; what exceeds a turn's share is first in the next turn."""
+        connections = self._connections
+        received = 0
+        self._unread = ()
+        for at, (handle, what) in enumerate(ready):
+            connection = connections.get(handle)
+            if connection is None:
+                continue
+            if what & WRITE:
+                self._flush(connection)
+            if what != WRITE and not connection.is_closed:
+                received += self._receive(connection, now_ms)
+                touched.add(connection)
+                if received > TURN_BYTES_MAX:
+                    self._unread = ready[at + 1 :]
+                    break
+
+    def _is_due(self, now_ms: int) -> bool:
+        due_ms = self.next_ms()
+        return due_ms is not None and now_ms >= due_ms
+
+    def _flush_all(self, touched: set[Connection]) -> None:
+        application = self._application
+        if application.dirty:
+            by_codec = self._by_codec
+            for codec in application.dirty:
+                connection = by_codec.get(codec)
+                if connection is not None:
+                    touched.add(connection)
+            application.dirty.clear()
+        for connection in touched:
+            self._flush(connection)
+
+    def _accepted(self, link: Link, now_ms: int) -> None:
+        peer = link.peer
+        if peer.role is Role.PEER or (peer.alpn == "h2" and peer.role is not Role.HTTP):
+            connection = self._open(link, self._application.accepted(peer, now_ms))
+        elif peer.role is Role.HTTP or (peer.alpn == "http/1.1" and peer.role is Role.CLIENT):
+            connection = self._open(link, self._http1(peer, now_ms))
+        else:
+            connection = self._open(link, None)
+            connection.deadline_ms = now_ms + SNIFF_MS_MAX
+        if self._stop_ms is not None:
+            self._drain(connection)
+        else:
+            self._again.add(connection)
+
+    def _open(self, link: Link, codec: Codec | None) -> Connection:
+        connection = Connection(link, codec, 0)
+        self._connections[link.handle] = connection
+        if codec is not None:
+            self._by_codec[codec] = connection
+        return connection
+
+    def _http1(self, peer: PeerInfo, now_ms: int) -> Http1Connection:
+        def handle(request: Http1Request) -> Http1Response | Http1Pending | None:
+            return self._application.http1(request, peer)
+
+        return Http1Connection(handle, now_ms, touched=self._touched, date=self._date)
+
+    def _touched(self, codec: Http1Connection) -> None:
+        connection = self._by_codec.get(codec)
+        if connection is not None:
+            self._again.add(connection)
+
+    def _receive(self, connection: Connection, now_ms: int) -> int:
+        """Read once from a ready link and feed its codec; return how many bytes came."""
+        try:
+            data = connection.link.recv(RECV_BYTES)
+        except OSError as error:
+            self._lost(connection, str(error))
+            return 0
+        if data is None:
+            return 0
+        if connection.is_lingering or not data:
+            self._ended(connection, len(data))
+        elif connection.codec is not None:
+            connection.codec.feed(data, now_ms)
+        else:
+            self._sniff(connection, connection.first + data, now_ms)
+        return len(data)
+
+    def _ended(self, connection: Connection, received: int) -> None:
+        """The other end has closed, or goes on talking to a connection that we closed."""
+        if received:
+            return
+        codec = connection.codec
+        is_over = connection.is_ended or connection.is_lingering
+        if is_over or not isinstance(codec, Http1Connection):
+            self._lost(connection, "closed by the client")
+            return
+        # A script may close its side after the request and wait for the answer.
+        connection.is_ended = True
+        codec.eof()
+        self._show_interest(connection)
+
+    def _sniff(self, connection: Connection, data: bytes, now_ms: int) -> None:
+        """Find the codec for a connection by its first bytes, or wait for more of them."""
+        peer = connection.link.peer
+        if data.startswith(_PREFACE):
+            codec = self._application.accepted(peer, now_ms)
+        elif _PREFACE.startswith(data):
+            connection.first = data
+            return
+        elif data.startswith(_TLS_RECORD):
+            self._lost(connection, "client speaks TLS on a listener without TLS")
+            return
+        elif peer.role is not Role.CLIENT or not data[:1].isalpha():
+            self._lost(connection, "client speaks neither HTTP/2 nor HTTP/1.1")
+            return
+        else:
+            codec = self._http1(peer, now_ms)
+        connection.codec = codec
+        connection.first = b""
+        connection.deadline_ms = 0
+        self._by_codec[codec] = connection
+        if self._stop_ms is not None:
+            codec.drain(now_ms)
+        codec.feed(data, now_ms)
+
+    def _flush(self, connection: Connection) -> None:
+        """Send what the codec has and the socket takes, up to a turn's share."""
+        codec, unsent = connection.codec, connection.unsent
+        if codec is None or connection.is_lingering or connection.is_closed:
+            return
+        link = connection.link
+        sent_bytes = 0
+        try:
+            while True:
+                if not unsent:
+                    data = codec.take(TAKE_BYTES)
+                    if not data:
+                        break
+                    unsent = memoryview(data)
+                size = link.send(unsent)
+                if size == 0:
+                    break
+                unsent = unsent[size:]
+                sent_bytes += size
+                if sent_bytes >= SEND_BYTES_MAX:
+                    connection.unsent = unsent
+                    self._again.add(connection)
+                    return
+        except OSError as error:
+            self._lost(connection, str(error))
+            return
+        connection.unsent = unsent
+        if codec.closing and not unsent:
+            self._finish(connection, codec)
+        elif unsent or connection.is_ended:
+            self._show_interest(connection)
+        else:
+            link.want(READ)
+
+    def _show_interest(self, connection: Connection) -> None:
+        """Tell the poll what this connection waits for."""
+        codec = connection.codec
+        interest = WRITE if connection.unsent else 0
+        is_full = connection.unsent and codec and codec.pending_bytes > OUTPUT_BYTES_MAX
+        if not is_full and not connection.is_ended:
+            interest |= READ
+        connection.link.want(interest)
+
+    def _finish(self, connection: Connection, codec: Codec) -> None:
+        """Close after the last byte went out; wait for the other end to have read it."""
+        if connection.is_ended:
+            self._lost(connection, codec.reason)
+            return
+        self._log_close(connection, codec.reason)
+        self._end(codec)
+        connection.is_lingering = True
+        connection.deadline_ms = self._now_ms() + LINGER_MS_MAX
+        try:
+            connection.link.shutdown()
+        except OSError:
+            self._forget(connection)
+            return
+        connection.link.want(READ)
+
+    def _drain(self, connection: Connection) -> None:
+        """Ask one connection to finish; one that has not begun is closed."""
+        if connection.codec is None:
+            self._lost(connection, "closing")
+        elif not connection.is_lingering:
+            connection.codec.drain(self._now_ms())
+            self._again.add(connection)
+
+    def _sweep(self, now_ms: int) -> None:
+        """Act on the deadlines of all connections."""
+        self._sweep_ms = now_ms + SWEEP_MS
+        for connection in list(self._connections.values()):
+            codec = connection.codec
+            if connection.deadline_ms:
+                if now_ms >= connection.deadline_ms:
+                    self._lost(connection, "no first bytes or no goodbye in time")
+            elif codec is not None and 0 < codec.next_deadline_ms <= now_ms:
+                codec.tick(now_ms)
+                self._again.add(connection)
+
+    def _lost(self, connection: Connection, reason: str) -> None:
+        """Drop a connection without further words; the codec ends its streams."""
+        if connection.is_closed:
+            return
+        self._log_close(connection, reason)
+        codec = connection.codec
+        self._forget(connection)
+        if codec is not None and not connection.is_lingering:
+            self._end(codec)
+
+    def _end(self, codec: Codec) -> None:
+        """Tell a codec that its connection is over in both directions."""
+        self._by_codec.pop(codec, None)
+        if isinstance(codec, Http1Connection):
+            codec.lost()
+        else:
+            codec.eof()
+
+    def _forget(self, connection: Connection) -> None:
+        connection.is_closed = True
+        self._connections.pop(connection.link.handle, None)
+        self._again.discard(connection)
+        connection.link.close()
+
+    def _log_close(self, connection: Connection, reason: str) -> None:
+        if self._log.enabled(DEBUG):
+            peer = connection.link.peer
+            self._log.debug(
+                "closed connection", remote_addr=peer.address, listener=peer.url, reason=reason
+            )
