@@ -42,6 +42,8 @@ def recover(disk: Disk, directory: str, *, segment_bytes: int) -> Recovery:
     if found.damage is not None:
         raise found.damage
     _remove_unfinished(disk, directory)
+    # A kill leaves names behind that only the cache knows; from here on they are relied upon.
+    disk.sync_directory(directory)
     numbers = segment_numbers(disk, directory)
     next_number = max(numbers, default=0) + 1
     spares = Spares(disk, directory, segment_bytes=segment_bytes, next_number=next_number)

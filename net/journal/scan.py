@@ -118,7 +118,7 @@ def survey(disk: Disk, directory: str) -> Survey:
             _check_readable(header, path)
         if header is None or header.number != number:
             _set_aside(result, evidence, image, number, blank=True)
-        elif _continues(result, header, present):
+        elif _continues(result, header, present) and _begins(image, header):
             _accept(result, evidence, image, header)
         else:
             _set_aside(result, evidence, image, number, blank=False)
@@ -155,6 +155,12 @@ def _continues(result: Survey, header: Header, present: frozenset[int]) -> bool:
     if not result.accepted:
         return header.previous.segment not in present
     return header.previous == result.end and header.previous_chain == result.chain
+
+
+def _begins(image: bytes, header: Header) -> bool:
+    """Is the first batch there? It carries what dropping segments loses: a header alone is none."""
+    first = decode_batch(image, header.number, HEADER_BYTES, header_chain(image))
+    return isinstance(first, Batch)
 
 
 def _accept(result: Survey, evidence: _Evidence, image: bytes, header: Header) -> None:
