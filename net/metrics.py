@@ -216,7 +216,6 @@ class Metrics:
     # etcd_network_*
     client_received_bytes_total: int = 0
     client_sent_bytes_total: int = 0
-    known_peers: int = 0
     peers: dict[int, PeerMetrics] = attrs.field(factory=dict[int, PeerMetrics])
 
     # trine_*: what etcd has no name for

@@ -1,7 +1,7 @@
 """`trine serve`: from what a person wrote to a running member.
 
-Rule: this file connects; it decides nothing. Flags are read as Go reads them, since start scripts of
-etcd are to run unchanged (`server/arguments.py`); click knows them for help and completion only.
+Rule: this file connects; it decides nothing. Flags are read as Go reads them, since scripts of etcd
+are to run unchanged (`server/arguments.py`); click has them for help and completion only.
 """
 
 from __future__ import annotations
