@@ -128,7 +128,9 @@ def main() -> None:
         row = [measured(blocks, in_flight=n) for n in (1, 16, 64)]
         print(f"{name:44} " + " ".join(f"{us:6.2f}" for us in row))
     row = [measured([INDEXED], in_flight=n, first_block=b"") for n in (1, 16, 64)]
-    print(f"{'all indexed (before our SETTINGS are seen)':44} " + " ".join(f"{us:6.2f}" for us in row))
+    print(
+        f"{'all indexed (before our SETTINGS are seen)':44} " + " ".join(f"{us:6.2f}" for us in row)
+    )
     for streams in (10, 1000):
         print(f"{f'watch event of 594 B, {streams} streams':44} {watch_events(streams):6.2f}")
     print(f"({perf_counter() - began:.1f} s)")
