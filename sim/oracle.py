@@ -12,7 +12,7 @@ Source: etcd v3.6 (v3.7 where `Release` says so): behaviour, not code.
          ── sim/oracle_watch.py    what each watch stream is owed
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import attrs
@@ -21,11 +21,11 @@ from google.protobuf.message import Message
 from net.etcd.pb import rpc_pb2
 from sim import oracle_checks as checks
 from sim import oracle_errors as errors
+from sim import oracle_watch
 from sim.oracle_alarms import Alarms
 from sim.oracle_history import History, Row
 from sim.oracle_members import Members
 from sim.oracle_range import ETCD_3_6, Reader, Release
-from sim.oracle_watch import WatchStream
 
 LEASE_TTL_S_MAX = 9_000_000_000
 LEASE_TTL_S_MIN = 2
@@ -43,7 +43,15 @@ class Lease:
 
 
 class Oracle:
-    """One etcd member. `call` answers a request; watch streams come from `open_watch_stream`."""
+    """One etcd member. `call` answers a request; watch streams come from `open_watch_stream`.
+
+    The parts are attributes of the class, so that a subclass can be wrong on purpose, or old.
+    """
+
+    History = History
+    Reader = Reader
+    Members = Members
+    WatchStream = oracle_watch.WatchStream
 
     def __init__(
         self,
@@ -51,15 +59,15 @@ class Oracle:
         lease_ids: Callable[[], int] | None = None,
     ) -> None:
         self.release = release
-        self.history = History()
-        self.reader = Reader(self.history, release)
+        self.history = self.History()
+        self.reader = self.Reader(self.history, release)
         self.leases: dict[int, Lease] = {}
         self.lease_of: dict[bytes, int] = {}
         self.alarms = Alarms()
-        self.members = Members()
+        self.members = self.Members()
         self.now_ms = 0
         self.compared: list[rpc_pb2.Compare] = []
-        self._streams: list[WatchStream] = []
+        self._streams: list[oracle_watch.WatchStream] = []
         self._sub = 0
         counter = count(CHOSEN_LEASE_ID_MIN)
         self._choose_lease_id = lease_ids or (lambda: next(counter))
@@ -107,13 +115,13 @@ class Oracle:
             case _:
                 return self.members.call(request, self.header())
 
-    def open_watch_stream(self) -> WatchStream:
+    def open_watch_stream(self) -> oracle_watch.WatchStream:
         """Begin a Watch call."""
-        stream = WatchStream(self.history)
+        stream = self.WatchStream(self.history)
         self._streams.append(stream)
         return stream
 
-    def close_watch_stream(self, stream: WatchStream) -> None:
+    def close_watch_stream(self, stream: oracle_watch.WatchStream) -> None:
         """End a Watch call; its watches are gone."""
         self._streams.remove(stream)
 
@@ -242,18 +250,23 @@ class Oracle:
 
     def _check_branch(self, request: rpc_pb2.TxnRequest, decision: Decision) -> None:
         """Check the taken branch against what is there, so that running it cannot fail."""
+        for op in self._taken(request, decision):
+            if op.HasField("request_range"):
+                self._check_revision(op.request_range.revision)
+            elif op.HasField("request_put"):
+                self._check_txn_put(op.request_put)
+
+    def _taken(
+        self, request: rpc_pb2.TxnRequest, decision: Decision
+    ) -> Iterator[rpc_pb2.RequestOp]:
+        """Yield the operations that will run, those of nested transactions in their place."""
         succeeded, nested = decision
         decisions = iter(nested)
         for op in request.success if succeeded else request.failure:
-            match op.WhichOneof("request"):
-                case "request_range":
-                    self._check_revision(op.request_range.revision)
-                case "request_put":
-                    self._check_txn_put(op.request_put)
-                case "request_txn":
-                    self._check_branch(op.request_txn, next(decisions))
-                case _:
-                    pass
+            if op.HasField("request_txn"):
+                yield from self._taken(op.request_txn, next(decisions))
+            else:
+                yield op
 
     def _check_revision(self, revision: int) -> None:
         """In a transaction a negative revision is not "now", but older than any."""

@@ -48,6 +48,9 @@ class Alarms:
         return rpc_pb2.AlarmResponse(header=header, alarms=alarms)
 
     def described(self) -> list[str]:
-        """Return the alarms as Status lists them among its errors."""
+        """Return the alarms as Status lists them among its errors; member 0 has no name there."""
         names = rpc_pb2.AlarmType.DESCRIPTOR.values_by_number
-        return [f"memberID:{i} alarm:{names[kind].name}" for i, kind in sorted(self.raised)]
+        return [
+            f"memberID:{i} alarm:{names[kind].name}" if i else f"alarm:{names[kind].name}"
+            for i, kind in sorted(self.raised)
+        ]

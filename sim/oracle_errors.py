@@ -137,7 +137,7 @@ def peer_url_exists() -> OracleError:
 
 
 def not_enough_started() -> OracleError:
-    """The removal of a member without which there is no quorum; etcd maps it to no code of its own."""
+    """The removal of a member without which there is no quorum; etcd gives it no code."""
     text = "etcdserver: re-configuration failed due to not enough started members"
     return OracleError(Code.UNKNOWN, text)
 
@@ -160,6 +160,11 @@ def downgrade_version_format() -> OracleError:
 def downgrade_version_invalid() -> OracleError:
     """A downgrade target other than one minor version below the cluster's."""
     return _invalid("invalid downgrade target version")
+
+
+def no_inflight_downgrade() -> OracleError:
+    """The cancellation of a downgrade that was not begun (before etcd 3.6)."""
+    return _failed("no inflight downgrade job")
 
 
 def unsupported_by_range_stream(what: str) -> OracleError:

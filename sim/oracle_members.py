@@ -39,12 +39,15 @@ class Members:
             case rpc_pb2.MoveLeaderRequest() if request.targetID != SELF:
                 raise errors.bad_leader_transferee()
             case rpc_pb2.DowngradeRequest() if request.action == request.CANCEL:
-                # NOTE: etcd 3.6 logs that there is nothing to cancel, and answers as if there were.
-                return rpc_pb2.DowngradeResponse(header=header)
+                return self.cancel_downgrade(header)
             case rpc_pb2.DowngradeRequest():
                 raise self._downgrade(request)
             case _:
                 raise errors.outside_the_oracle(type(request).__name__)
+
+    def cancel_downgrade(self, header: rpc_pb2.ResponseHeader) -> rpc_pb2.DowngradeResponse:
+        """Answer as if there had been one: etcd 3.6 writes to its log that there was not."""
+        return rpc_pb2.DowngradeResponse(header=header)
 
     def _addition(self, request: rpc_pb2.MemberAddRequest) -> errors.OracleError:
         urls = request.peerURLs

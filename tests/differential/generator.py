@@ -12,13 +12,13 @@ than 12 keys (its sort is not stable above), HashKV at a compact revision and co
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from net.etcd.pb import rpc_pb2
-from sim.oracle import ETCD_3_6, Oracle, Release
+from sim.oracle import Oracle
 from tests.differential.operations import Call, Close, Operation, Send
 from tests.differential.players import OraclePlayer
-from tests.differential.refusals import REFUSALS
+from tests.differential.refusals import REFUSALS, Refusal
 from tests.differential.requests import Requests
 
 ALARM_MEMBERS = (0, 1, 77)
@@ -28,17 +28,26 @@ class Generator:
     """Draws one sequence. `player` holds the oracle that it aims by, and what that answered."""
 
     def __init__(
-        self, seed: int, *, release: Release = ETCD_3_6, range_stream: bool = False
+        self,
+        seed: int,
+        *,
+        oracle: Oracle | None = None,
+        range_stream: bool = False,
+        without: Collection[Refusal] = (),
+        negative_watch_starts: bool = True,
     ) -> None:
         self.chance = random.Random(seed)
-        self.player = OraclePlayer(Oracle(release))
-        self.requests = Requests(self.chance, self.player.oracle)
+        self.player = OraclePlayer(oracle or Oracle())
+        self.requests = Requests(
+            self.chance, self.player.oracle, negative_watch_starts=negative_watch_starts
+        )
         self.operations: list[Operation] = []
         self.historical = 0
         self.reads = 0
         self._streams: list[int] = []
         self._streams_begun = 0
         self._compact_revisions: set[int] = set()
+        self._refusals = [refusal for refusal in REFUSALS if refusal not in without]
         weights: dict[Callable[[], None], float] = {
             self._range: 22,
             self._put: 17,
@@ -62,12 +71,22 @@ class Generator:
     def sequence(self, size: int) -> list[Operation]:
         """Return at least `size` operations; alarms are down at the end."""
         while len(self.operations) < size:
-            if self.player.oracle.alarms.raised and self.chance.random() < 0.15:
-                self._drop_alarm()
+            if self.player.oracle.alarms.raised:
+                self._look_at_alarms()
             self.chance.choices(self._kinds, self._weights)[0]()
         while self.player.oracle.alarms.raised:
             self._drop_alarm()
         return self.operations
+
+    def _look_at_alarms(self) -> None:
+        """Alarms come seldom: while one is up, ask for it and for what it forbids, then drop it."""
+        luck = self.chance.random()
+        if luck < 0.15:
+            self._drop_alarm()
+        elif luck < 0.25:
+            self._call("Status", rpc_pb2.StatusRequest())
+        elif luck < 0.5:
+            self.chance.choice((self._put, self._txn, self._delete, self._lease, self._compact))()
 
     def _do(self, operation: Operation) -> None:
         self.operations.append(operation)
@@ -114,7 +133,7 @@ class Generator:
         )
 
     def _refusal(self) -> None:
-        for operation in self.chance.choice(REFUSALS)(self.requests, self._a_stream()):
+        for operation in self.chance.choice(self._refusals)(self.requests, self._a_stream()):
             self._do(operation)
 
     # -- leases

@@ -134,7 +134,7 @@ class EndpointPlayer:
         A request that is owed nothing, such as for progress that is not known, leaves no trace.
         """
         self._reading.add(number)
-        refused = rpc_pb2.WatchCreateRequest(start_revision=-1)
+        refused = rpc_pb2.WatchCreateRequest(key=b"b", range_end=b"a")
         request = rpc_pb2.WatchRequest(create_request=refused)
         self._endpoint.send(number, request, self._receiver(number))
         self._wait(lambda: number not in self._reading)

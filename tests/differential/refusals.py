@@ -195,13 +195,13 @@ def bad_watch(r: Requests, stream: int) -> list[Operation]:
     known = r.watch_ids(stream)
     match r.chance.randint(0, 2):
         case 0:
-            create.start_revision = -r.chance.randint(1, 3)
+            create.start_revision = r.negative_start()
         case 1:
             create.key, create.range_end = b"b", r.chance.choice((b"b", b"a"))
         case _ if known:
             create.watch_id = r.chance.choice(known) or 1
         case _:
-            create.start_revision = -1
+            create.key, create.range_end = b"a/1", b"a"
     return [Send(stream, rpc_pb2.WatchRequest(create_request=create))]
 
 

@@ -13,15 +13,17 @@ from tests.differential.trace import Seen
 KEYS = (b"\0", b"a", b"a/", b"a/1", b"a/2", b"a/2\0", b"b", b"b/1", b"\xff", b"\xff\xff")
 VALUES = (b"", b"0", b"1", b"2", b"two", b"\0\xff", b"longer " * 9)
 LEASE_IDS = (1, 2, 3, -5, 77, (1 << 62) + 1)
-RANGE_STREAM_FREE = ("sort_order", "sort_target")
 
 
 class Requests:
     """Draws requests; looks at `oracle`, and changes nothing."""
 
-    def __init__(self, chance: random.Random, oracle: Oracle) -> None:
+    def __init__(
+        self, chance: random.Random, oracle: Oracle, *, negative_watch_starts: bool = True
+    ) -> None:
         self.chance = chance
         self.oracle = oracle
+        self._watch_start_min = -3 if negative_watch_starts else 0
         self._watch_ids: dict[int, list[int]] = {}
 
     # -- parts
@@ -70,6 +72,10 @@ class Requests:
         """Return the id of a lease that is there, else 0."""
         granted = sorted(self.oracle.leases)
         return self.chance.choice(granted) if granted else 0
+
+    def negative_start(self) -> int:
+        """Return a start revision that is refused, where the peer survives it, else 0."""
+        return max(-self.chance.randint(1, 3), self._watch_start_min)
 
     def near(self, true: int) -> int:
         """Return a number that is often the true one, else beside it."""
@@ -215,7 +221,7 @@ class Requests:
         create = rpc_pb2.WatchCreateRequest(
             key=key,
             range_end=self.range_end(key),
-            start_revision=start,
+            start_revision=max(start, self._watch_start_min),
             progress_notify=chance.random() < 0.3,
             prev_kv=chance.random() < 0.5,
             fragment=chance.random() < 0.2,
