@@ -5,6 +5,8 @@ the last synced batch on: nothing synced is lost, nothing is invented, nothing c
 and no batch counts in part.
 """
 
+import errno
+from contextlib import suppress
 from random import Random
 
 import attrs
@@ -16,11 +18,13 @@ from net.journal import (
     Frame,
     HardState,
     Journal,
+    JournalFailed,
     Recovered,
     SnapshotMark,
     StoreSwitch,
 )
-from sim.disk import SimDisk
+from sim.disk import Directories, DiskFaults, PowerLost, SimDisk
+from sim.platter import Survival
 
 DIRECTORY = "/member/journal"
 SEGMENT_BYTES = 4096
@@ -43,7 +47,7 @@ def content(journal: Journal) -> list[tuple[int, int, bytes]]:
     return list(journal.read(journal.first_index, journal.last_index))
 
 
-@attrs.frozen
+@attrs.frozen(str=False)
 class Picture:
     """What a journal remembers after a batch."""
 
@@ -122,6 +126,8 @@ class Work:
         self.witness = witness
         self._chance = chance
         self._term = 1
+        self._truncated_from: int | None = None
+        """Truncated in memory by a batch that the full disk then refused."""
 
     def run(self, steps: int) -> None:
         for _ in range(steps):
@@ -140,7 +146,8 @@ class Work:
         elif dice < 0.84:
             self._append_switch()
         elif dice < 0.90:
-            self.journal.prepare_next()
+            with suppress(DiskFull):
+                self.journal.prepare_next()
         elif dice < 0.93:
             self.journal.seal()
         else:
@@ -155,7 +162,7 @@ class Work:
         return [pack(first + at, fill * size, self._term) for at, size in enumerate(sizes)]
 
     def _append(self) -> None:
-        picture = self.witness.newest
+        picture = self._picture()
         frames: list[Frame] = []
         if self._chance.random() < 0.3:
             state = HardState(
@@ -168,19 +175,20 @@ class Work:
         self._write([*frames, *packs], picture)
 
     def _append_truncating(self) -> None:
-        picture = self.witness.newest
+        picture = self._picture()
         floor = max(self.journal.first_index, picture.snapshot.index + 1 if picture.snapshot else 1)
         if floor > picture.last_index:
             return
         index = self._chance.randint(floor, picture.last_index)
         self.journal.truncate_from(Index(index))
+        self._truncated_from = index
         self._term += 1
         picture = picture.truncated(index)
         packs = self._packs(index) if self._chance.random() < 0.7 else []
         self._write(packs, attrs.evolve(picture, packs=picture.packs + tuple(packs)))
 
     def _append_mark(self) -> None:
-        picture = self.witness.newest
+        picture = self._picture()
         if self._chance.random() < 0.5:
             self._term += 1
             mark = SnapshotMark(Index(picture.last_index + 3), Term(self._term), b"config")
@@ -191,7 +199,7 @@ class Work:
         self._write([mark.frame()], attrs.evolve(picture, snapshot=mark))
 
     def _append_switch(self) -> None:
-        picture = self.witness.newest
+        picture = self._picture()
         before = 0 if picture.store_switch is None else picture.store_switch.generation
         switch = StoreSwitch(before + 1, Index(picture.last_index))
         self._write([switch.frame()], attrs.evolve(picture, store_switch=switch))
@@ -202,7 +210,14 @@ class Work:
             self.journal.append(frames)
         except DiskFull:
             self.witness.refused()
-            raise
+        else:
+            self._truncated_from = None
+
+    def _picture(self) -> Picture:
+        """Return what the journal holds in memory."""
+        index = self._truncated_from
+        newest = self.witness.newest
+        return newest if index is None else newest.truncated(index)
 
     def _sync(self) -> None:
         self.journal.sync()
@@ -213,3 +228,52 @@ class Work:
         index = self._chance.randint(max(0, synced - 4), synced)
         self.witness.dropped_to = max(self.witness.dropped_to, index)
         self.journal.drop_to(Index(index))
+
+
+@attrs.frozen
+class Life:
+    """Several generations of one journal, each ended by a fault. A value, to be printed."""
+
+    seed: int
+    power_loss_at: int
+    survival: Survival
+    directories: Directories
+    sync_error: float = 0.0
+    capacity_bytes: int | None = None
+    lying_sync: bool = False
+    generations: int = 4
+    steps: int = 25
+
+    def run(self) -> int:
+        """Live it; return how many disk operations the first generation made. Raises `Lost`."""
+        disk = SimDisk(Random(f"{self.seed}/disk"), directories=self.directories)
+        disk.faults.capacity_bytes = self.capacity_bytes
+        disk.faults.lying_sync = self.lying_sync
+        chance = Random(f"{self.seed}/work")
+        witness = Witness()
+        operations = 0
+        for generation in range(self.generations):
+            disk.faults.power_loss_at = self.power_loss_at
+            disk.faults.sync_error = self.sync_error
+            with suppress(PowerLost, DiskFull, JournalFailed):
+                try:
+                    self._live(disk, witness, chance)
+                except OSError as error:
+                    if error.errno != errno.EIO:
+                        raise
+            if generation == 0:
+                operations = disk.operations
+            disk = disk.restart(self.survival if chance.random() < 0.8 else "all")
+        disk.faults = DiskFaults(lying_sync=self.lying_sync)
+        journal, recovered = open_journal(disk)
+        witness.check(journal, recovered)
+        journal.close()
+        return operations
+
+    def _live(self, disk: SimDisk, witness: Witness, chance: Random) -> None:
+        journal, recovered = open_journal(disk)
+        witness.check(journal, recovered)
+        Work(journal, witness, chance).run(self.steps)
+        if chance.random() < 0.3:
+            journal.close()
+            witness.synced(len(witness.pictures))
