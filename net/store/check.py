@@ -16,17 +16,17 @@ from typing import TypeAlias
 import apsw
 import attrs
 
-from net.disk import Disk, File, RealDisk
+from net.disk import Disk, RealDisk
 from net.store import connection, files, meta, schema
 from net.store.batch import ChangeRow, Meta
-from net.store.connection import PAGE_SIZE, Database
+from net.store.connection import Database
 from net.store.errors import StoreError
+from net.store.pages import bad_pages
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called now and then with (which check, done, total)."""
 
 _EACH_MAX = 20
-_PAGES_A_STEP = 128
 _ROWS_A_STEP = 4096
 
 
@@ -85,26 +85,12 @@ def _page_findings(disk: Disk, path: str, report: Progress) -> Iterator[Finding]
         return
     file = disk.open(path, writable=False)
     try:
-        bad = list(_bad_pages(file, report))
+        size = file.size_bytes()
+        total = size // connection.PAGE_SIZE
+        bad = list(bad_pages(file, size, lambda done: report("pages", done, total)))
     finally:
         file.close()
     yield from _limited("pages", (f"page {page} fails its checksum" for page in bad))
-
-
-def _bad_pages(file: File, report: Progress) -> Iterator[int]:
-    total = file.size_bytes() // PAGE_SIZE
-    database = connection.memory()
-    try:
-        for first in range(0, total, _PAGES_A_STEP):
-            report("pages", first, total)
-            data = file.read(first * PAGE_SIZE, _PAGES_A_STEP * PAGE_SIZE)
-            for place in range(len(data) // PAGE_SIZE):
-                page = data[place * PAGE_SIZE : (place + 1) * PAGE_SIZE]
-                if database.run("SELECT verify_checksum(?)", (page,)) != [(1,)]:
-                    yield first + place + 1
-        report("pages", total, total)
-    finally:
-        database.close()
 
 
 def _content_findings(database: Database, report: Progress) -> Iterator[Finding]:

@@ -4,7 +4,8 @@ On real files every connection goes through cksumvfs, which keeps eight checksum
 end of each page and makes a read of a damaged page fail; plain SQLite lets 165 of 200 flipped
 bits pass unseen. Under a custom VFS (the simulator's) the pages have the same eight bytes
 reserved, but the disk underneath answers for integrity: the shim wraps only the VFS that was
-the default when it was loaded.
+the default when it was loaded. See pages.py for what it takes to keep the pages sealed. Frames in
+the WAL have SQLite's own checksums, which are looked at when a WAL is recovered.
 
 NOTE: never open or close a live database file or its -shm by other means than SQLite. Closing
 any descriptor of a file drops all of a process's POSIX locks on it. The -wal carries no locks.
@@ -172,15 +173,20 @@ def reader(path: str) -> Database:
 
 
 def plain(path: str, *, vfs: str | None) -> Database:
-    """Open or create a database that no one else uses, without any journal.
+    """Open a database that no one else uses, without any journal.
 
     For files under construction: a crash leaves a file that nothing refers to.
     """
-    database = Database(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, vfs)
-    database.pragma("locking_mode", "exclusive")
+    return _unguarded(path, apsw.SQLITE_OPEN_READWRITE, vfs)
+
+
+def fresh(path: str, *, vfs: str | None) -> Database:
+    """Create a database like `plain` and write its page 1, so that all pages will be sealed."""
+    database = _unguarded(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, vfs)
     database.reserve(RESERVE_SIZE)
-    database.pragma("journal_mode", "off")
-    database.pragma("synchronous", 0)
+    database.pragma("page_size", PAGE_SIZE)
+    database.pragma("auto_vacuum", 0)
+    database.run("PRAGMA user_version = 1")
     return database
 
 
@@ -195,3 +201,11 @@ def memory() -> Database:
     """Open an empty database in memory, for SQLite's functions."""
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     return Database(":memory:", flags, None)
+
+
+def _unguarded(path: str, flags: int, vfs: str | None) -> Database:
+    database = Database(path, flags, vfs)
+    database.pragma("locking_mode", "exclusive")
+    database.pragma("journal_mode", "off")
+    database.pragma("synchronous", 0)
+    return database

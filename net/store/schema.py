@@ -71,6 +71,8 @@ _TRIGGERS = "".join(
 
 DDL = _TABLES + _VIEW + _TRIGGERS
 
+TABLES = ("change", "lease", "alarm", "member", "auth", "meta")
+
 MIGRATIONS: Mapping[int, Sequence[str]] = {}
 """Statements that turn version n into n + 1, by n."""
 

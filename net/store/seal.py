@@ -10,7 +10,7 @@ import hashlib
 import attrs
 
 from net.disk import Disk, File
-from net.store import connection, files, meta
+from net.store import connection, files, meta, pages, schema
 from net.store.batch import Meta
 
 TRAILER_SIZE = 32
@@ -38,6 +38,8 @@ def finish(disk: Disk, path: str, *, vfs: str | None) -> Backup:
         facts = meta.read(database)
     finally:
         database.close()
+    if vfs is None:
+        pages.require_sealed(disk, path)
     file = disk.open(path)
     try:
         size = file.size_bytes()
@@ -59,6 +61,17 @@ def sha256_of(file: File, size_bytes: int) -> bytes:
     return hashed.digest()
 
 
+def lay_out(path: str, *, vfs: str | None) -> None:
+    """Make an empty store of the newest schema, not durable and without facts."""
+    database = connection.fresh(path, vfs=vfs)
+    try:
+        database.run("BEGIN IMMEDIATE")
+        schema.lay_out(database)
+        database.run("COMMIT")
+    finally:
+        database.close()
+
+
 def settle(disk: Disk, path: str, *, vfs: str | None) -> Meta:
     """Turn a copied database file into a generation, durably; return its facts."""
     database = connection.writer(path, vfs=vfs)
@@ -66,5 +79,7 @@ def settle(disk: Disk, path: str, *, vfs: str | None) -> Meta:
         facts = meta.read(database)
     finally:
         database.close()
+    if vfs is None:
+        pages.require_sealed(disk, path)
     files.make_durable(disk, path)
     return facts

@@ -223,7 +223,7 @@ class Store:
         exist or be the remains of an earlier attempt.
         """
         files.sweep(self._disk, target)
-        copy = connection.plain(target, vfs=self._vfs)
+        copy = connection.fresh(target, vfs=self._vfs)
         try:
             if self._vfs is None:
                 source = connection.reader(self.path)
@@ -246,14 +246,13 @@ class Store:
         assert generation != self.generation, "INV-STORE-NEVER-REPLACED"
         path = files.state_path(self._directory, generation)
         files.sweep(self._disk, path)
-        if self._vfs is None:
-            source = connection.reader(self.path)
-            try:
-                source.run("VACUUM INTO ?", (path,))
-            finally:
+        seal.lay_out(path, vfs=self._vfs)
+        source = self._database if self._vfs is not None else connection.checkpointer(self.path)
+        try:
+            _copy_tables(source, path)
+        finally:
+            if source is not self._database:
                 source.close()
-        else:
-            self._database.run("VACUUM INTO ?", (path,))
         facts = seal.settle(self._disk, path, vfs=self._vfs)
         return Copy(path, generation, facts.index, facts.term)
 
@@ -298,6 +297,24 @@ def _write_rows(database: Database, batch: Batch) -> None:
             "INSERT INTO member VALUES(?,?)",
             [(signed(member), body) for member, body in batch.members],
         )
+
+
+def _copy_tables(source: Database, path: str) -> None:
+    """Copy all rows into an empty store, as of one moment, in the order of their keys."""
+    source.run("ATTACH ? AS next", (path,))
+    try:
+        source.run("PRAGMA next.journal_mode = off")
+        source.run("PRAGMA next.synchronous = 0")
+        source.run("BEGIN")
+        try:
+            for table in schema.TABLES:
+                source.run(f"INSERT INTO next.{table} SELECT * FROM main.{table}")
+            source.run("COMMIT")
+        finally:
+            if source.in_transaction:
+                source.run("ROLLBACK")
+    finally:
+        source.run("DETACH next")
 
 
 def _open_writer(path: str, vfs: str | None) -> Database:
