@@ -10,14 +10,16 @@ from __future__ import annotations
 import os.path
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import attrs
 
 from net import duration
+from net.listen import ListenUrl
+from net.tls import TlsOptions
 from server.ciphers import OPENSSL_NAMES, TLS13_NAMES
-from server.endpoints import Endpoint, EndpointError, parse_endpoint, parse_url
+from server.endpoints import EndpointError, advertised, is_everywhere, listening
 from server.inert import REFUSED
 from server.logs import LogSettings, read_log_settings
 from server.reading import Reader
@@ -40,20 +42,6 @@ class ConfigError(Exception):
     def __init__(self, sentences: Sequence[str]) -> None:
         super().__init__("\n".join(sentences))
         self.sentences = tuple(sentences)
-
-
-@attrs.frozen
-class TlsSettings:
-    """What an `ssl.SSLContext` is made of; the files are named, not read."""
-
-    cert_file: str
-    key_file: str
-    trusted_ca_file: str | None
-    client_cert_required: bool
-    crl_file: str | None
-    min_version: ssl.TLSVersion
-    max_version: ssl.TLSVersion | None
-    ciphers: str | None
 
 
 @attrs.frozen
@@ -88,14 +76,14 @@ class Config:
     name: str
     data_dir: str
     journal_dir: str
-    listen_client: tuple[Endpoint, ...]
-    listen_http: tuple[Endpoint, ...]
-    listen_metrics: tuple[Endpoint, ...]
+    listen_client: tuple[ListenUrl, ...]
+    listen_http: tuple[ListenUrl, ...]
+    listen_metrics: tuple[ListenUrl, ...]
     advertise_client: tuple[str, ...]
-    client_tls: TlsSettings | None
-    listen_peer: tuple[Endpoint, ...]
+    client_tls: TlsOptions | None
+    listen_peer: tuple[ListenUrl, ...]
     advertise_peer: tuple[str, ...]
-    peer_tls: TlsSettings | None
+    peer_tls: TlsOptions | None
     initial_cluster: tuple[PeerMember, ...]
     initial_cluster_token: str
     initial_cluster_existing: bool
@@ -115,7 +103,6 @@ class Config:
     slow_apply_ms: int
     metrics_extensive: bool
     socket_reuse_port: bool
-    socket_reuse_address: bool
     logging: LogSettings
     notices: tuple[Notice, ...]
 
@@ -176,7 +163,6 @@ def configure(settings: Settings, *, host: str) -> Config:
         slow_apply_ms=read.milliseconds("warning-apply-duration", least=1, most=DAY_MS),
         metrics_extensive=metrics_extensive,
         socket_reuse_port=read.truth("socket-reuse-port"),
-        socket_reuse_address=read.truth("socket-reuse-address"),
         logging=read_log_settings(read),
         notices=(*settings.notices, *_inert_notices(settings), *_tls_notices(read, listen_client)),
     )
@@ -200,17 +186,20 @@ def _inert_notices(settings: Settings) -> tuple[Notice, ...]:
     )
 
 
-def _tls_notices(read: Reader, listen: Sequence[Endpoint]) -> tuple[Notice, ...]:
+def _tls_notices(read: Reader, listen: Sequence[ListenUrl]) -> Iterator[Notice]:
     if not read.text("cert-file"):
-        return ()
-    return tuple(
-        Notice(
-            "a certificate was given, but this URL says plain text: clients connect without TLS",
-            {"url": endpoint.url, "instead": endpoint.url.replace("http", "https", 1)},
+        return
+    for endpoint in listen:
+        if not endpoint.is_secure and not endpoint.path:
+            yield Notice(
+                "a certificate was given, but this URL is plain: clients connect without TLS",
+                {"url": str(endpoint), "instead": str(attrs.evolve(endpoint, scheme="https"))},
+            )
+    if read.truth("client-cert-auth") and not read.text("trusted-ca-file"):
+        yield Notice(
+            "clients may show a certificate of any authority that this machine trusts",
+            {"instead": "--trusted-ca-file"},
         )
-        for endpoint in listen
-        if not endpoint.has_tls and not endpoint.path
-    )
 
 
 def _name(read: Reader) -> str:
@@ -220,36 +209,36 @@ def _name(read: Reader) -> str:
     return name
 
 
-def _listeners(read: Reader, name: str) -> tuple[Endpoint, ...]:
-    return read.endpoints(name, is_tcp_tls=bool(read.text("cert-file")))
+def _listeners(read: Reader, name: str) -> tuple[ListenUrl, ...]:
+    return read.listen_urls(name, is_tcp_tls=bool(read.text("cert-file")))
 
 
-def _metrics(read: Reader) -> tuple[tuple[Endpoint, ...], bool]:
+def _metrics(read: Reader) -> tuple[tuple[ListenUrl, ...], bool]:
     endpoints = _listeners(read, "listen-metrics-urls")
     level = read.text("metrics")
     if level == "true":
         address = read.text("metrics-listen")
         try:
-            endpoints = (*endpoints, parse_endpoint(f"http://{address}", is_tcp_tls=False))
+            endpoints = (*endpoints, listening(f"http://{address}", is_tcp_tls=False))
         except EndpointError as fault:
             read.wrong("metrics-listen", str(fault))
     return endpoints, level == "extensive"
 
 
-def _check_distinct(read: Reader, endpoints: Sequence[Endpoint]) -> None:
+def _check_distinct(read: Reader, endpoints: Sequence[ListenUrl]) -> None:
     seen: set[tuple[str, int, str]] = set()
     for endpoint in endpoints:
         place = (endpoint.host, endpoint.port, endpoint.path)
         if place in seen and (endpoint.port or endpoint.path):
-            read.fault(f"{endpoint.url} is to be listened at twice: give each port to one flag.")
+            read.fault(f"{endpoint} is to be listened at twice: give each port to one flag.")
         seen.add(place)
 
 
-def _advertised(read: Reader, listen: Sequence[Endpoint], host: str) -> tuple[str, ...]:
+def _advertised(read: Reader, listen: Sequence[ListenUrl], host: str) -> tuple[str, ...]:
     if read.given("advertise-client-urls") is not None:
         return read.urls("advertise-client-urls")
     return tuple(
-        attrs.evolve(endpoint, host=host).url if endpoint.is_everywhere else endpoint.url
+        str(attrs.evolve(endpoint, host=host) if is_everywhere(endpoint) else endpoint)
         for endpoint in listen
     )
 
@@ -277,7 +266,7 @@ def _initial_cluster(
         try:
             if not (member and separator):
                 raise EndpointError(f'"{pair}" is no pair; write it as {name}=http://host:2380')
-            urls.setdefault(member, []).append(parse_url(url))
+            urls.setdefault(member, []).append(advertised(url))
         except EndpointError as fault:
             read.wrong("initial-cluster", str(fault))
     if urls and name not in urls:
@@ -291,19 +280,19 @@ def _initial_cluster(
     return tuple(PeerMember(member, tuple(member_urls)) for member, member_urls in urls.items())
 
 
-def _client_tls(read: Reader, endpoints: Sequence[Endpoint]) -> TlsSettings | None:
-    has_tls = any(endpoint.has_tls for endpoint in endpoints)
+def _client_tls(read: Reader, endpoints: Sequence[ListenUrl]) -> TlsOptions | None:
+    has_tls = any(endpoint.is_secure for endpoint in endpoints)
     return _tls(read, prefix="", crl="client-crl-file", has_tls=has_tls)
 
 
-def _peer_tls(read: Reader, endpoints: Sequence[Endpoint]) -> TlsSettings | None:
-    has_tls = any(endpoint.has_tls for endpoint in endpoints)
+def _peer_tls(read: Reader, endpoints: Sequence[ListenUrl]) -> TlsOptions | None:
+    has_tls = any(endpoint.is_secure for endpoint in endpoints)
     if has_tls and read.truth("peer-auto-tls"):
         return None
     return _tls(read, prefix="peer-", crl="peer-crl-file", has_tls=has_tls)
 
 
-def _tls(read: Reader, *, prefix: str, crl: str, has_tls: bool) -> TlsSettings | None:
+def _tls(read: Reader, *, prefix: str, crl: str, has_tls: bool) -> TlsOptions | None:
     cert_file, key_file = read.text(f"{prefix}cert-file"), read.text(f"{prefix}key-file")
     trusted_ca_file = read.text(f"{prefix}trusted-ca-file") or None
     must_show = read.truth(f"{prefix}client-cert-auth")
@@ -318,21 +307,17 @@ def _tls(read: Reader, *, prefix: str, crl: str, has_tls: bool) -> TlsSettings |
                 f"--{prefix}key-file, or an http URL."
             )
         return None
-    if must_show and trusted_ca_file is None:
-        read.fault(
-            f"--{prefix}client-cert-auth needs to know whose certificates to accept: "
-            f"give --{prefix}trusted-ca-file."
-        )
     minimum, maximum = read.text("tls-min-version"), read.text("tls-max-version")
     if maximum and minimum > maximum:
         read.fault(f"--tls-min-version={minimum} is above --tls-max-version={maximum}: swap them.")
-    return TlsSettings(
+    return TlsOptions(
         cert_file=cert_file,
         key_file=key_file,
         trusted_ca_file=trusted_ca_file,
         # As in etcd: naming authorities is asking for certificates.
         client_cert_required=must_show or trusted_ca_file is not None,
         crl_file=read.text(crl) or None,
+        allowed_hostnames=() if prefix else read.items("client-cert-allowed-hostname"),
         min_version=_TLS_VERSIONS[minimum],
         max_version=_TLS_VERSIONS[maximum] if maximum else None,
         ciphers=_ciphers(read, minimum),

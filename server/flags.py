@@ -161,7 +161,6 @@ _LIMITS: Final = Section(
             "A pinged connection that stays silent this long is closed; 0 never closes.",
         ),
         Flag("socket-reuse-port", "bool", "false", "Set SO_REUSEPORT on listening sockets."),
-        Flag("socket-reuse-address", "bool", "false", "Set SO_REUSEADDR on listening sockets."),
     ),
 )
 
@@ -210,7 +209,13 @@ _SECURITY: Final = Section(
             "Authorities whose client certificates are accepted (PEM). If set, clients must "
             "show one, as in etcd.",
         ),
-        Flag("client-crl-file", "text", "", "Revoked client certificates (PEM)."),
+        Flag("client-crl-file", "text", "", "Revoked client certificates."),
+        Flag(
+            "client-cert-allowed-hostname",
+            "list",
+            "",
+            "Host names of which a client certificate must have one.",
+        ),
         Flag(
             "tls-min-version",
             "text",
@@ -292,7 +297,7 @@ _CLUSTER: Final = Section(
             "",
             "Authorities whose member certificates are accepted (PEM).",
         ),
-        Flag("peer-crl-file", "text", "", "Revoked member certificates (PEM)."),
+        Flag("peer-crl-file", "text", "", "Revoked member certificates."),
     ),
 )
 

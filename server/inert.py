@@ -30,6 +30,7 @@ _MANAGED: Final = "snapshots and journal segments are kept by size, and pruned w
 _Row = tuple[str, Kind, str, str]
 
 _ETCD: Final[tuple[_Row, ...]] = (
+    ("socket-reuse-address", "bool", "false", "it is always set"),
     ("snapshot-count", "number", "10000", _MANAGED),
     ("snapshot-catchup-entries", "number", "5000", _MANAGED),
     ("experimental-snapshot-catchup-entries", "number", "5000", _MANAGED),
@@ -209,10 +210,6 @@ REFUSED: Final = {
     "force-new-cluster": (
         "a member cannot leave its cluster by a flag; use: trine snapshot restore, which makes "
         "a new cluster of one member from a snapshot"
-    ),
-    "client-cert-allowed-hostname": (
-        "this build does not look at host names in client certificates, and ignoring the flag "
-        "would let in every client with a certificate; use an authority of its own for them"
     ),
     "discovery": _OTHER_CLUSTER,
     "discovery-token": _OTHER_CLUSTER,

@@ -215,7 +215,7 @@ HISTOGRAMS: Final[tuple[Bucketed, ...]] = (
 )
 
 # What etcd measures inside bbolt, snapshot files and watch loops, which have no counterpart here:
-# present for dashboards that list it, always empty. (name, help, bounds, units in one of the name's)
+# always empty, for dashboards that list it. (name, help, bounds, units in one of the name's)
 UNUSED_HISTOGRAMS: Final = tuple(
     (name, "Always empty: there is no counterpart here.", bounds, _US)
     for name, bounds in (

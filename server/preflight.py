@@ -12,7 +12,8 @@ from typing import Final
 
 import attrs
 
-from server.config import QUOTA_DEFAULT_BYTES, Config, ConfigError, TlsSettings
+from net.tls import TlsOptions
+from server.config import QUOTA_DEFAULT_BYTES, Config, ConfigError
 from server.memory import (
     IDLE_BYTES,
     MemoryLimit,
@@ -97,7 +98,7 @@ def _files(config: Config) -> Iterator[str]:
             yield from _tls_files(prefix, tls)
 
 
-def _tls_files(prefix: str, tls: TlsSettings) -> Iterator[str]:
+def _tls_files(prefix: str, tls: TlsOptions) -> Iterator[str]:
     crl_flag = "client-crl-file" if not prefix else "peer-crl-file"
     named = (
         (f"{prefix}cert-file", tls.cert_file),

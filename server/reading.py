@@ -13,8 +13,9 @@ from typing import Final, TypeVar
 import attrs
 
 from net import duration
+from net.listen import ListenUrl
 from server.arguments import Setting
-from server.endpoints import Endpoint, EndpointError, parse_endpoint, parse_url
+from server.endpoints import EndpointError, advertised, listening
 from server.settings import ALL_FLAGS, Settings
 
 _T = TypeVar("_T")
@@ -109,13 +110,13 @@ class Reader:
         entries = (entry.strip() for entry in text.split(","))
         return tuple(dict.fromkeys(entry for entry in entries if entry))
 
-    def endpoints(self, name: str, *, is_tcp_tls: bool) -> tuple[Endpoint, ...]:
-        """Return the endpoints that a list of URLs names."""
-        return self._each(name, lambda url: parse_endpoint(url, is_tcp_tls=is_tcp_tls))
+    def listen_urls(self, name: str, *, is_tcp_tls: bool) -> tuple[ListenUrl, ...]:
+        """Return the URLs to listen at."""
+        return self._each(name, lambda url: listening(url, is_tcp_tls=is_tcp_tls))
 
     def urls(self, name: str) -> tuple[str, ...]:
         """Return the URLs that others are told to use."""
-        return self._each(name, parse_url)
+        return self._each(name, advertised)
 
     def _each(self, name: str, parse: Callable[[str], _T]) -> tuple[_T, ...]:
         values: list[_T] = []

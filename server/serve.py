@@ -112,7 +112,7 @@ def announce(config: Config, log: Logger) -> None:
         pid=os.getpid(),
         name=config.name,
         data_dir=config.data_dir,
-        listen_client_urls=[endpoint.url for endpoint in config.listen_client],
+        listen_client_urls=[str(url) for url in config.listen_client],
         advertise_client_urls=config.advertise_client,
         quota_backend_bytes=config.quota_bytes,
     )
