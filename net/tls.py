@@ -132,7 +132,7 @@ class ServerTls:
         return None
 
 
-def certificate_names(sock: ssl.SSLSocket) -> CertificateNames:
+def certificate_names(sock: ssl.SSLSocket | ssl.SSLObject) -> CertificateNames:
     """Read the names of the verified certificate that the other end has shown."""
     found = sock.getpeercert()
     if not found:
