@@ -43,7 +43,8 @@ class Batch:
     compact_revision: int
     changes: Sequence[ChangeRow] = ()
     dead: Sequence[int] = ()
-    leases_put: Sequence[tuple[int, int]] = ()
+    leases_put: Sequence[tuple[int, int, int]] = ()
+    """(id, granted TTL in seconds, index of the grant)."""
     leases_gone: Sequence[int] = ()
     alarms: Sequence[tuple[int, int]] | None = None
     members: Sequence[tuple[int, bytes]] | None = None

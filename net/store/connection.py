@@ -12,7 +12,8 @@ any descriptor of a file drops all of a process's POSIX locks on it. The -wal ca
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -29,6 +30,7 @@ CACHE_KIB = 16384
 SqlValue: TypeAlias = int | float | str | bytes | None
 SqlRow: TypeAlias = tuple[SqlValue, ...]
 
+_NATIVE_VFS = "unix"
 _loading = threading.Lock()
 
 
@@ -123,7 +125,10 @@ def load_checksums() -> None:
         names = apsw.vfs_names()
         if CHECKED_VFS in names:
             return
+        # The shim wraps the default, which must then be SQLite's own and not a simulator's.
         default = names[0]
+        if _NATIVE_VFS in names:
+            apsw.set_default_vfs(_NATIVE_VFS)
         probe = apsw.Connection(":memory:")
         try:
             apsw.sqlite_extra.load(probe, "cksumvfs")
@@ -139,7 +144,7 @@ def writer(path: str, *, vfs: str | None, create: bool = False) -> Database:
     """
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     database = Database(path, flags, vfs)
-    try:
+    with _closed_on_error(database):
         if vfs is not None:
             # A Python VFS has no shared memory; exclusive locking keeps the wal-index on the
             # heap, and must be set before the journal mode.
@@ -153,17 +158,15 @@ def writer(path: str, *, vfs: str | None, create: bool = False) -> Database:
         database.pragma("synchronous", 1)
         database.pragma("wal_autocheckpoint", 0)
         database.pragma("cache_size", -CACHE_KIB)
-    except BaseException:
-        database.close()
-        raise
     return database
 
 
 def checkpointer(path: str) -> Database:
-    """Open a connection for checkpoints beside the writer, on real files only."""
+    """Open a second writing connection beside the writer, for checkpoints, on real files only."""
     database = Database(path, apsw.SQLITE_OPEN_READWRITE, None)
-    database.pragma("synchronous", 1)
-    database.pragma("wal_autocheckpoint", 0)
+    with _closed_on_error(database):
+        database.pragma("synchronous", 1)
+        database.pragma("wal_autocheckpoint", 0)
     return database
 
 
@@ -183,10 +186,11 @@ def plain(path: str, *, vfs: str | None) -> Database:
 def fresh(path: str, *, vfs: str | None) -> Database:
     """Create a database like `plain` and write its page 1, so that all pages will be sealed."""
     database = _unguarded(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE, vfs)
-    database.reserve(RESERVE_SIZE)
-    database.pragma("page_size", PAGE_SIZE)
-    database.pragma("auto_vacuum", 0)
-    database.run("PRAGMA user_version = 1")
+    with _closed_on_error(database):
+        database.reserve(RESERVE_SIZE)
+        database.pragma("page_size", PAGE_SIZE)
+        database.pragma("auto_vacuum", 0)
+        database.run("PRAGMA user_version = 1")
     return database
 
 
@@ -205,7 +209,17 @@ def memory() -> Database:
 
 def _unguarded(path: str, flags: int, vfs: str | None) -> Database:
     database = Database(path, flags, vfs)
-    database.pragma("locking_mode", "exclusive")
-    database.pragma("journal_mode", "off")
-    database.pragma("synchronous", 0)
+    with _closed_on_error(database):
+        database.pragma("locking_mode", "exclusive")
+        database.pragma("journal_mode", "off")
+        database.pragma("synchronous", 0)
     return database
+
+
+@contextmanager
+def _closed_on_error(database: Database) -> Generator[None, None, None]:
+    """Close a connection whose preparation fails: left to itself it would close at any time."""
+    with ExitStack() as stack:
+        stack.callback(database.close)
+        yield
+        stack.pop_all()

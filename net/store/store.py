@@ -31,7 +31,7 @@ from net.store.errors import StoreError, StoreHeld
 
 _INSERT_CHANGE = "INSERT INTO change VALUES(?,?,?,?,?,?,?,?,?,?)"
 _DELETE_CHANGE = "DELETE FROM change WHERE number = ?"
-_PUT_LEASE = "INSERT OR REPLACE INTO lease VALUES(?,?)"
+_PUT_LEASE = "INSERT OR REPLACE INTO lease VALUES(?,?,?)"
 _DELETE_LEASE = "DELETE FROM lease WHERE id = ?"
 _CHUNK = 4096
 _CREATION_BYTES_MAX = 1 << 20
@@ -137,9 +137,9 @@ class Store:
         it: a million tuples cost more in collections than in reading."""
         return self._database.chunks("SELECT * FROM change ORDER BY number", chunk)
 
-    def leases(self) -> list[tuple[int, int]]:
-        """Return (id, granted ttl in seconds) of each lease, by id."""
-        return self._all("SELECT id, ttl_s FROM lease ORDER BY id")
+    def leases(self) -> list[tuple[int, int, int]]:
+        """Return (id, granted TTL in seconds, index of the grant) of each lease, by id."""
+        return self._all("SELECT id, ttl_s, granted FROM lease ORDER BY id")
 
     def alarms(self) -> list[tuple[int, int]]:
         """Return the raised alarms as (member id, kind)."""

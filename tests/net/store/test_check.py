@@ -21,7 +21,7 @@ def _lived(directory: Path) -> Path:
         for number in range(30):
             keys = [b"/k/%d" % (number % 7), b"/o/%d" % (number % 3)]
             store.write(history.batch(history.put(*keys, value=b"v" * 2000, lease=5)))
-        store.write(attrs.evolve(history.batch(history.delete(b"/k/0")), leases_put=[(5, 9)]))
+        store.write(attrs.evolve(history.batch(history.delete(b"/k/0")), leases_put=[(5, 9, 3)]))
         dead = range(1, 26)
         last = Batch(index=32, term=3, revision=32, compact_revision=20, dead=dead, scrubbed=20)
         store.write(last)

@@ -31,7 +31,7 @@ def _snapshot(directory: Path) -> Path:
                 term=5,
                 revision=21,
                 compact_revision=4,
-                leases_put=[(9, 60)],
+                leases_put=[(9, 60, 4)],
                 alarms=[(1, 1)],
                 members=[(1, b"me")],
                 notes={"n": 1},
@@ -125,7 +125,7 @@ def test_a_restored_store_is_of_a_new_cluster_with_its_history_compacted(tmp_pat
             member_id=OTHER.member_id,
         )
         assert rows_of(store) == rows
-        assert (store.leases(), store.alarms(), store.members()) == ([(9, 60)], [], [])
+        assert (store.leases(), store.alarms(), store.members()) == ([(9, 60, 4)], [], [])
     assert check.check(new) == []
 
 

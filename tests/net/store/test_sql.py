@@ -106,7 +106,8 @@ TABLE = """\
         ("csv", "id,name,value\n3,/k/1,v1\n4,/k/2,v2"),
         (
             "json",
-            '[{"id": 3, "name": "/k/1", "value": "v1"}\n,{"id": 4, "name": "/k/2", "value": "v2"}\n]',
+            '[{"id": 3, "name": "/k/1", "value": "v1"}\n'
+            ',{"id": 4, "name": "/k/2", "value": "v2"}\n]',
         ),
         ("line", "   id = 3\n name = /k/1\nvalue = v1\n\n   id = 4\n name = /k/2\nvalue = v2\n"),
     ],
@@ -145,7 +146,7 @@ def test_dot_commands_describe_the_store(store: Store, tmp_path: Path) -> None:
     tables = ["alarm", "auth", "change", "kine", "lease", "member", "meta"]
     assert list(console.answer(".tables")) == tables
     assert list(console.answer(".schema lease")) == [
-        "CREATE TABLE lease(id INTEGER PRIMARY KEY, ttl_s INTEGER NOT NULL) STRICT;"
+        "CREATE TABLE lease(id INTEGER PRIMARY KEY, ttl_s INTEGER NOT NULL, granted INTEGER NOT NULL) STRICT;"
     ]
     assert ".tables" in "\n".join(console.answer(".help"))
     for unknown in (".quit now", ".mode fancy", ".mode plain", "."):

@@ -37,7 +37,7 @@ def test_a_batch_comes_back_after_a_restart(tmp_path: Path) -> None:
     rows = history.put(b"/a", b"\x00\xff", value=b"") + history.delete(b"/a")
     batch = attrs.evolve(
         history.batch(rows),
-        leases_put=[(7, 60), (-9, 5)],
+        leases_put=[(7, 60, 1), (-9, 5, 2)],
         alarms=[(2**64 - 1, 1)],
         members=[(2**63, b"me")],
         scrubbed=1,
@@ -48,7 +48,7 @@ def test_a_batch_comes_back_after_a_restart(tmp_path: Path) -> None:
         store.write(batch)
     with closing(open_store(str(tmp_path))) as store:
         assert rows_of(store) == rows
-        assert store.leases() == [(-9, 5), (7, 60)]
+        assert store.leases() == [(-9, 5, 2), (7, 60, 1)]
         assert store.alarms() == [(2**64 - 1, 1)]
         assert store.members() == [(2**63, b"me")]
         assert store.meta == Meta(
@@ -81,10 +81,10 @@ def test_dead_rows_and_leases_go(tmp_path: Path) -> None:
     history = History()
     with closing(new_store(str(tmp_path))) as store:
         rows = history.put(b"/a") + history.put(b"/a") + history.put(b"/b")
-        store.write(attrs.evolve(history.batch(rows), leases_put=[(1, 10), (2, 10)]))
+        store.write(attrs.evolve(history.batch(rows), leases_put=[(1, 10, 1), (2, 10, 1)]))
         store.write(attrs.evolve(history.batch(dead=[1]), leases_gone=[1]))
         assert rows_of(store) == rows[1:]
-        assert store.leases() == [(2, 10)]
+        assert store.leases() == [(2, 10, 1)]
         assert store.meta.last_number == 3
 
 
