@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from core.answers import Answer
 from core.machine import Applied
+from core.operations import Command
 from core.watching import Message, WatchStream
 
 
@@ -12,6 +13,7 @@ class Propose(NamedTuple):
 
     sequence: int
     payload: bytes
+    command: Command
 
 
 class ReadIndex(NamedTuple):

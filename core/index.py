@@ -32,29 +32,15 @@ class KeyIndex:
         self._keys: SortedList[bytes] = SortedList()
         self._dead: SortedList[bytes] = SortedList()
 
-    def load(self, versions: Iterator[Version]) -> None:
-        """Fill an empty index from versions in change order; O(n log n), once at start."""
+    def fill(
+        self, live: dict[bytes, Version], history: dict[bytes, list[Version]], dead: list[bytes]
+    ) -> None:
+        """Take over a loaded index; `dead` are the keys whose history ends with a tombstone."""
         assert not self.live, "INV-LOG-COVERS-STATE"
         assert not self.history, "INV-LOG-COVERS-STATE"
-        newest: dict[bytes, Version] = {}
-        history = self.history
-        for version in versions:
-            previous = newest.get(version.key)
-            newest[version.key] = version
-            if previous is not None:
-                older = history.get(version.key)
-                if older is None:
-                    history[version.key] = [previous]
-                else:
-                    older.append(previous)
-        dead: list[bytes] = []
-        for key, version in newest.items():
-            if version.version:
-                self.live[key] = version
-            else:
-                history.setdefault(key, []).append(version)
-                dead.append(key)
-        self._keys = SortedList(self.live)
+        self.live = live
+        self.history = history
+        self._keys = SortedList(live)
         self._dead = SortedList(dead)
 
     def put(self, version: Version) -> Version | None:

@@ -218,10 +218,11 @@ class Node:
         self._sequence += 1
         sequence = self._sequence
         payload = encode(ProposalId(self.config.origin, sequence), command)
-        self._effects.append(Propose(sequence, payload))
+        self._effects.append(Propose(sequence, payload, command))
         return sequence
 
     def _refuse(self, given: Refused) -> None:
+        clients_refused = any(sequence in self._waiting for sequence in given.sequences)
         for sequence in given.sequences:
             if sequence in self._waiting:
                 answer = NO_SPACE if given.disk_full else STOPPED
@@ -230,7 +231,7 @@ class Node:
                 self._expiry_decided(lease_id)
             else:
                 self._alarm_proposed = False
-        if given.disk_full:
+        if given.disk_full and clients_refused:
             self._raise_nospace()
 
     def _abandon(self, given: Abandoned) -> None:

@@ -1,0 +1,198 @@
+"""Making a state from stored rows: start-up and a received snapshot.
+
+One pass over the change rows in number order. What a compaction made invisible but nobody
+has deleted yet is left out and named, so that the caller deletes it.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from attrs import frozen
+
+from core.changelog import ChangeLog
+from core.records import Version, put_version, tombstone
+from core.state import (
+    HASH_MASK,
+    NOT_COMPACTED,
+    Lease,
+    State,
+    add_lease,
+    key_bytes,
+    version_bytes,
+)
+
+Row = tuple[int, int, int, bytes, int, int, int, int, int, bytes | None]
+"""(number, main, sub, key, create, version, previous number, lease, is tombstone, value)."""
+
+
+@frozen
+class Facts:
+    """What is stored beside the rows, as of one applied index."""
+
+    index: int
+    term: int
+    revision: int
+    compact_revision: int
+    change_count: int
+    chain_hash: int
+    leases: Sequence[tuple[int, int, int]]
+    """(id, granted TTL in seconds, index of the grant)."""
+    alarms: Sequence[tuple[int, int]]
+
+
+class BrokenStateError(Exception):
+    """The rows contradict each other: they are not a state that a member wrote."""
+
+
+def load(facts: Facts, chunks: Iterable[Sequence[Row]]) -> tuple[State, list[int]]:
+    """Return the state and the numbers of rows that are dead. Cost O(n log n)."""
+    state = State(
+        revision=facts.revision,
+        compact_revision=facts.compact_revision,
+        scrubbed_revision=facts.compact_revision,
+        applied_index=facts.index,
+        applied_term=facts.term,
+        change_count=facts.change_count,
+        logged_count=facts.change_count,
+        chain_hash=facts.chain_hash,
+    )
+    for lease_id, ttl_s, generation in facts.leases:
+        add_lease(state, Lease(lease_id, ttl_s, generation))
+    state.alarms = set(facts.alarms)
+    loader = _Loader(state)
+    for chunk in chunks:
+        for row in chunk:
+            loader.take(row)
+    loader.finish()
+    return state, loader.dead
+
+
+class _Loader:
+    """The pass over the rows."""
+
+    def __init__(self, state: State) -> None:
+        self.dead: list[int] = []
+        self._state = state
+        self._compact = state.compact_revision
+        self._newest: dict[bytes, Version] = {}
+        self._history: dict[bytes, list[Version]] = {}
+        self._entry: list[Version] = []
+        self._main = 0
+        self._superseded = 0
+        self._buried = 0
+        self._bytes = 0
+        self._begun = False
+
+    def take(self, row: Row) -> None:
+        number, main, _, key, create, version, _, lease, buried, value = row
+        change = (
+            tombstone(key, mod=main, number=number)
+            if buried
+            else put_version(
+                key,
+                value or b"",
+                mod=main,
+                create=create,
+                version=version,
+                lease=lease,
+                number=number,
+            )
+        )
+        previous = self._newest.get(key)
+        self._newest[key] = change
+        if main <= self._compact:
+            if previous is not None:
+                self.dead.append(previous.number)
+            if main == self._compact:
+                self._enter(change, None)
+            return
+        if previous is not None:
+            older = self._history.get(key)
+            if older is None:
+                self._history[key] = [previous]
+            else:
+                older.append(previous)
+            self._bytes += version_bytes(previous)
+        self._enter(change, previous)
+
+    def _enter(self, change: Version, previous: Version | None) -> None:
+        if change.mod != self._main:
+            self._close_revision()
+            self._main = change.mod
+        self._entry.append(change)
+        if previous is not None and previous.version:
+            self._superseded += version_bytes(previous)
+        if not change.version:
+            self._buried += version_bytes(change)
+
+    def _close_revision(self) -> None:
+        entry = self._entry
+        if not entry:
+            return
+        log: ChangeLog = self._state.changes
+        if not self._begun:
+            self._begun = True
+            log.restart_at(self._main)
+        if log.last != self._main - 1:
+            raise BrokenStateError(f"revision {log.last + 1} has no change row")
+        log.append(
+            entry[0] if len(entry) == 1 else tuple(entry),
+            superseded=self._superseded,
+            buried=self._buried,
+        )
+        self._entry = []
+        self._superseded = 0
+        self._buried = 0
+
+    def finish(self) -> None:
+        """Fill index, log, hash and account; check that the rows reach the stored revision."""
+        self._close_revision()
+        state = self._state
+        if not self._begun:
+            state.changes.restart_at(state.revision + 1)
+        elif self._compact == NOT_COMPACTED and state.changes.first != 2:
+            raise BrokenStateError(f"revision {state.changes.first - 1} has no change row")
+        if state.changes.last != state.revision:
+            raise BrokenStateError(
+                f"rows end at revision {state.changes.last}, the store says {state.revision}"
+            )
+        live: dict[bytes, Version] = {}
+        dead_keys: list[bytes] = []
+        live_hash = state.live_hash
+        total = self._bytes
+        for key, version in self._newest.items():
+            if version.version:
+                live[key] = version
+                live_hash += version.row_hash
+                total += version_bytes(version) + key_bytes(key)
+                if version.lease:
+                    self._attach(version)
+            elif version.mod < self._compact:
+                self.dead.append(version.number)
+            else:
+                self._history.setdefault(key, []).append(version)
+                dead_keys.append(key)
+                total += version_bytes(version)
+        self._drop_buried_history()
+        state.live_hash = live_hash & HASH_MASK
+        state.resident_bytes += total + self._correction
+        state.index.fill(live, self._history, dead_keys)
+        self.dead.sort()
+
+    _correction = 0
+
+    def _drop_buried_history(self) -> None:
+        """A tombstone older than the compact revision is invisible behind newer versions too."""
+        for key, older in list(self._history.items()):
+            first = older[0]
+            if not first.version and first.mod < self._compact:
+                self.dead.append(first.number)
+                self._correction -= version_bytes(first)
+                del older[0]
+                if not older:
+                    del self._history[key]
+
+    def _attach(self, version: Version) -> None:
+        lease = self._state.leases.get(version.lease)
+        if lease is None:
+            raise BrokenStateError(f"key {version.key!r} holds lease {version.lease}, not stored")
+        lease.keys[version.key] = None

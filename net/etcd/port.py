@@ -1,0 +1,239 @@
+"""The client port: the application that the reactor serves, driver and services joined.
+
+One turn: what threads finished, what clients asked, one driver turn, and the answers out. It
+holds back watches and range streams whose connection has no room, and lets them go on once
+it has.
+"""
+
+from collections.abc import Callable, Sequence
+from time import perf_counter_ns
+from typing import Any, Protocol
+
+import outcome
+
+from core.inputs import Asked, Offered, RoomChanged
+from core.operations import Barrier, Command
+from net.driver import Driver, DriverInput, Io, Job, JobDone, Synced
+from net.etcd.calls import Call, Hidden, StreamCall, WatchCall
+from net.etcd.cluster import Cluster
+from net.etcd.encode import Encoder
+from net.etcd.maintenance import Maintenance
+from net.etcd.services import Method, Services
+from net.http1 import Http1Pending, Http1Request, Http1Response
+from net.http2.connection import Connection
+from net.http2.limits import Http2Settings
+from net.listen import PeerInfo
+from net.metrics import Metrics
+from net.syncer import Jobs, Syncer
+from net.telemetry import Logger
+
+STREAM_BYTES_HIGH = 1 << 20
+"""A stream that holds more than this is fed no further."""
+CONNECTION_BYTES_HIGH = 4 << 20
+BLOCKED_LOOK_MS = 5
+
+ClientConnection = Connection[Method]
+
+
+class Http(Protocol):
+    """Who answers HTTP/1.1 on the client port."""
+
+    def __call__(
+        self, request: Http1Request, peer: PeerInfo
+    ) -> Http1Response | Http1Pending | None: ...
+
+
+class ClientPort:
+    """All client connections of one member."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        services: Services,
+        maintenance: Maintenance,
+        cluster: Cluster,
+        encoder: Encoder,
+        metrics: Metrics,
+        log: Logger,
+        *,
+        settings: Http2Settings,
+        http: Http,
+        slow_request_ms: int,
+    ) -> None:
+        self.dirty: list[ClientConnection] = []
+        self._driver = driver
+        self._services = services
+        self._maintenance = maintenance
+        self._cluster = cluster
+        self._encoder = encoder
+        self._metrics = metrics
+        self._log = log
+        self._settings = settings
+        self._http = http
+        self._slow_request_ms = slow_request_ms
+        self._syncer: Syncer | None = None
+        self._jobs: Jobs | None = None
+        self._done: list[DriverInput] = []
+        self._blocked: dict[Call, None] = {}
+        self._questions: list[tuple[Hidden, int]] = []
+
+    def start(self, wake: Callable[[], None], *, realtime: bool = False) -> None:
+        """Begin the helper threads; `wake` makes the reactor take a turn."""
+        self._syncer = Syncer(self._sync_journal, wake, realtime=realtime)
+        self._syncer.start()
+        self._jobs = Jobs("jobs", wake)
+
+    def close(self) -> None:
+        """End the helper threads; what was being synced is synced."""
+        self._maintenance.close()
+        if self._syncer is not None:
+            self._syncer.close()
+        if self._jobs is not None:
+            self._jobs.close()
+
+    # The reactor's application.
+
+    def accepted(self, peer: PeerInfo, now_ms: int) -> ClientConnection:
+        """Return the codec of a new HTTP/2 connection."""
+        self._metrics.connections_total += 1
+        return Connection(
+            self._services.methods, self._services, self._settings, now_ms, self.dirty
+        )
+
+    def http1(self, request: Http1Request, peer: PeerInfo) -> Http1Response | Http1Pending | None:
+        """Answer health, metrics and version."""
+        return self._http(request, peer)
+
+    def turn(self, now_ms: int) -> int | None:
+        """Do everything that is waiting; return when time alone asks for the next turn."""
+        services = self._services
+        services.now_ms = now_ms
+        inputs = self._gather(now_ms)
+        io = self._driver.turn(now_ms, inputs)
+        self._deliver(io, now_ms)
+        self._start_work(io)
+        sending = self._maintenance.pump()
+        if io.busy or sending or services.inputs or self._cluster.inputs:
+            return now_ms
+        if self._blocked or self._maintenance.is_sending:
+            return min(io.next_deadline_ms, now_ms + BLOCKED_LOOK_MS)
+        return io.next_deadline_ms
+
+    def ask_barrier(self, then: Callable[[bool], None], deadline_ms: int) -> None:
+        """Find out whether a linearizable read succeeds; `then` gets the verdict, in a turn."""
+        question = Hidden(then)
+        self._questions.append((question, deadline_ms))
+        self._services.inputs.append(Asked(question, Barrier()))
+
+    def offer(self, command: Command, then: Callable[[bool], None]) -> None:
+        """Propose a command of the member's own; `then` learns whether it was applied."""
+        self._services.inputs.append(Offered(Hidden(then), command, 0))
+
+    def _gather(self, now_ms: int) -> Sequence[DriverInput]:
+        services = self._services
+        inputs: list[DriverInput] = []
+        if self._syncer is not None and (batch := self._syncer.reached()) is not None:
+            inputs.append(Synced(batch))
+        if self._jobs is not None:
+            self._jobs.deliver()
+        if self._blocked:
+            self._unblock()
+        if self._questions:
+            self._expire_questions(now_ms)
+        inputs += self._done
+        self._done = []
+        inputs += services.inputs
+        services.inputs = []
+        if self._cluster.inputs:
+            inputs += self._cluster.inputs
+            self._cluster.inputs = []
+        return inputs
+
+    def _deliver(self, io: Io, now_ms: int) -> None:
+        encoder = self._encoder
+        encoder.set_term(self._driver.engine.role.term)
+        slow_ms = now_ms - self._slow_request_ms
+        for token, answer in io.replies:
+            assert isinstance(token, Call), "INV-TOKEN"
+            if token.over:
+                continue
+            token.settle(encoder, answer)
+            if type(token) is StreamCall:
+                self._hold_back(token)
+            elif type(token) is Call and token.began_ms <= slow_ms:
+                self._warn_slow(token, now_ms)
+        for stream, message in io.notices:
+            call = stream.token
+            assert isinstance(call, WatchCall), "INV-TOKEN"
+            call.notify(encoder, message)
+            if not stream.blocked:
+                self._hold_back(call)
+
+    def _hold_back(self, call: Call) -> None:
+        full = call.connection.pending_bytes > CONNECTION_BYTES_HIGH
+        if (full or call.stream.queued_bytes > STREAM_BYTES_HIGH) and not call.over:
+            self._blocked[call] = None
+            if isinstance(call, WatchCall):
+                call.watch_stream.blocked = True
+            self._done.append(RoomChanged(_stream_of(call), True))
+
+    def _unblock(self) -> None:
+        for call in list(self._blocked):
+            full = call.connection.pending_bytes > CONNECTION_BYTES_HIGH // 2
+            if call.over or not (full or call.stream.queued_bytes > STREAM_BYTES_HIGH // 2):
+                del self._blocked[call]
+                self._done.append(RoomChanged(_stream_of(call), False))
+
+    def _start_work(self, io: Io) -> None:
+        if io.sync:
+            assert self._syncer is not None, "INV-PORT-STARTED"
+            self._syncer.request(io.sync)
+        for job in io.jobs:
+            self._submit(job, self._driver_job(job))
+        if self._maintenance.jobs:
+            jobs, self._maintenance.jobs = self._maintenance.jobs, []
+            for job, then in jobs:
+                self._submit(job, then)
+
+    def _submit(self, job: Job, then: Callable[[object], None]) -> None:
+        assert self._jobs is not None, "INV-PORT-STARTED"
+
+        def done(result: outcome.Maybe[object]) -> None:
+            then(result.unwrap())
+
+        self._jobs.submit(job.run, done)
+
+    def _driver_job(self, job: Job) -> Callable[[object], None]:
+        return lambda result: self._done.append(JobDone(job.kind, result))
+
+    def _sync_journal(self) -> Any:
+        began = _now_us()
+        self._driver.journal.sync()
+        self._metrics.wal_fsync_us.observe(_now_us() - began)
+
+    def _expire_questions(self, now_ms: int) -> None:
+        waiting: list[tuple[Hidden, int]] = []
+        for question, deadline_ms in self._questions:
+            if question.over:
+                continue
+            if now_ms >= deadline_ms:
+                question.expire()
+            else:
+                waiting.append((question, deadline_ms))
+        self._questions = waiting
+
+    def _warn_slow(self, call: Call, now_ms: int) -> None:
+        self._log.warn(
+            "apply request took too long",
+            took=f"{now_ms - call.began_ms}ms",
+            expected_duration=f"{self._slow_request_ms}ms",
+            request=call.stream.path.decode("ascii", "replace"),
+        )
+
+
+def _stream_of(call: Call) -> object:
+    return call.watch_stream if isinstance(call, WatchCall) else call
+
+
+def _now_us() -> int:
+    return perf_counter_ns() // 1000

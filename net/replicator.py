@@ -1,0 +1,180 @@
+"""The replication port: what an engine is told, and what it asks for. Sans-IO.
+
+An engine orders packs. It never writes, sends or applies: it says what must be persisted
+before what may be sent, applied or answered, and the driver does so. The local engine
+(`net.local`) is a quorum of one; a Raft engine stands behind the same port.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from attrs import field, frozen
+
+
+@frozen
+class Entry:
+    """One pack of the log: position, term, opaque payload."""
+
+    index: int
+    term: int
+    payload: bytes
+
+
+class HardState(NamedTuple):
+    """What an engine must remember: term, the member voted for (0: nobody), commit hint."""
+
+    term: int
+    vote: int
+    commit: int
+
+
+class Receive(NamedTuple):
+    """Bytes from a peer."""
+
+    peer: int
+    data: bytes
+
+
+class LinkUp(NamedTuple):
+    """A connection to a peer stands."""
+
+    peer: int
+
+
+class LinkDown(NamedTuple):
+    """A connection to a peer is gone."""
+
+    peer: int
+
+
+class Propose(NamedTuple):
+    """Order this pack, if this member leads; `token` names it in `resolved`."""
+
+    token: int
+    payload: bytes
+
+
+class ReadIndex(NamedTuple):
+    """Confirm leadership with a quorum, then report the commit index under `token`."""
+
+    token: int
+
+
+class Persisted(NamedTuple):
+    """Everything up to this `persist` request is durable."""
+
+    sequence: int
+
+
+class PersistRefused(NamedTuple):
+    """The disk is full: nothing of this `persist` request was written."""
+
+    sequence: int
+
+
+@frozen
+class SnapshotTaken:
+    """The store holds everything up to `index` durably: the log may be cut there."""
+
+    index: int
+    term: int
+
+
+class Transfer(NamedTuple):
+    """Give leadership to a member."""
+
+    token: int
+    target: int
+
+
+class Tick(NamedTuple):
+    """Time passed."""
+
+
+RaftInput = (
+    Receive
+    | LinkUp
+    | LinkDown
+    | Propose
+    | ReadIndex
+    | Persisted
+    | PersistRefused
+    | SnapshotTaken
+    | Transfer
+    | Tick
+)
+
+
+@frozen
+class Persist:
+    """Write these in this order as one durable batch, then report `sequence`.
+
+    One that only drops has sequence 0 and is not reported.
+    """
+
+    sequence: int
+    hard_state: HardState | None = None
+    truncate_from: int | None = None
+    append: Sequence[Entry] = ()
+    drop_to: int | None = None
+
+
+class Outcome(NamedTuple):
+    """A proposal's fate where it is not simply applied: refused, or unknown for ever."""
+
+    token: int
+    refused: bool
+
+
+class Role(NamedTuple):
+    """Who leads which term, as this member knows; 0 for nobody."""
+
+    term: int
+    leader: int
+    is_leader: bool
+
+
+@frozen
+class RaftOutput:
+    """What an engine asks for after one step."""
+
+    persist: Sequence[Persist] = ()
+    send: Sequence[tuple[int, bytes, int]] = ()
+    """(peer, bytes, persist sequence that must be durable before they leave; 0 for none)."""
+    apply: Sequence[Entry] = ()
+    read_ready: Sequence[tuple[int, int]] = ()
+    """(token, index)."""
+    resolved: Sequence[Outcome] = ()
+    role: Role | None = None
+    next_deadline_ms: int | None = None
+
+
+NOTHING = RaftOutput()
+
+
+@frozen
+class LogBounds:
+    """What a restarted engine finds in the journal."""
+
+    hard_state: HardState = field(default=HardState(0, 0, 0))
+    last_index: int = 0
+    last_term: int = 0
+    applied_index: int = 0
+
+
+class Replicator(Protocol):
+    """An engine, constructed from its configuration and the journal's bounds."""
+
+    def step(self, now_ms: int, inputs: Sequence[RaftInput]) -> RaftOutput:
+        """Take inputs in order; what it returns must be done before the next step."""
+        ...
+
+    @property
+    def role(self) -> Role:
+        """The role as of the last step."""
+        ...
+
+    @property
+    def commit_index(self) -> int:
+        """The highest index known to be committed."""
+        ...

@@ -1,0 +1,48 @@
+"""Runs automatic compaction: samples the clock, proposes what `core.autocompaction` decides."""
+
+import time
+
+import trio
+
+from core.autocompaction import KeepNewest, KeepPeriod
+from core.node import Node
+from core.operations import Compact
+from net.etcd.port import ClientPort
+from net.telemetry import Logger
+from server.config import KeepRevisions, Periodic
+
+LOOK_S = 1.0
+
+
+class Compactor:
+    """Proposes compactions while this member leads."""
+
+    def __init__(
+        self, setting: Periodic | KeepRevisions, port: ClientPort, node: Node, log: Logger
+    ) -> None:
+        self._policy: KeepNewest | KeepPeriod = (
+            KeepNewest(setting.revisions)
+            if isinstance(setting, KeepRevisions)
+            else KeepPeriod(setting.retention_ms)
+        )
+        self._port = port
+        self._node = node
+        self._log = log
+
+    async def run(self) -> None:
+        """Look once a second, for ever."""
+        while True:
+            if self._node.leading_term:
+                self._look()
+            await trio.sleep(LOOK_S)
+
+    def _look(self) -> None:
+        target = self._policy.step(time.monotonic_ns() // 1_000_000, self._node.state.revision)
+        if target is None:
+            return
+
+        def then(done: bool) -> None:
+            self._log.info("finished auto compaction", revision=target, compacted=done)
+
+        self._log.info("starting auto compaction", revision=target)
+        self._port.offer(Compact(target), then)

@@ -1,0 +1,216 @@
+"""One running member: its parts, in which order they begin and end, under which nursery.
+
+The one place where an unforeseen exception is caught: it is logged, and the process ends with
+a code that says so; recovery is the handler.
+"""
+
+import signal
+import time
+from email.utils import formatdate
+from secrets import randbits
+
+import attrs
+import trio
+
+from core.node import NodeConfig
+from net.disk import DiskLocked, RealDisk
+from net.etcd.cluster import Cluster, MemberFacts
+from net.etcd.encode import Encoder
+from net.etcd.maintenance import Maintenance
+from net.etcd.port import ClientPort
+from net.etcd.services import Services
+from net.http2.limits import Http2Settings
+from net.journal import JournalDamaged, JournalUnreadable
+from net.listen import Listener, ListenError, ListenUrl, Role, listen
+from net.metrics import Metrics, rpc_table
+from net.reactor import Reactor
+from net.sockets import EpollSockets
+from net.store.errors import StoreError
+from net.telemetry import Logger
+from net.tls import ALPN_CLIENT, ALPN_HTTP, ServerTls, TlsConfigError
+from server.compactor import Compactor
+from server.config import Config
+from server.endpoint import HttpEndpoint
+from server.recover import Directory, Opened, RefusedToStartError, first_identity, open_member
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+GRACE_MS = 5_000
+REQUEST_OVERHEAD_BYTES = 512 << 10
+RESERVE_RETRY_S = 10
+
+
+async def run_member(config: Config, log: Logger) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    try:
+        return await _run(config, log)
+    except (
+        RefusedToStartError,
+        DiskLocked,
+        ListenError,
+        TlsConfigError,
+        JournalDamaged,
+        JournalUnreadable,
+        StoreError,
+    ) as refusal:
+        log.fatal("cannot start", reason=str(refusal))
+        return EXIT_FAILED
+
+
+async def _run(config: Config, log: Logger) -> int:
+    metrics = Metrics(rpc=rpc_table(has_handling=config.metrics_extensive))
+    listeners = _listen(config, log)
+    try:
+        opened = _open(config, metrics, log)
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    sockets = EpollSockets(listeners, log)
+    port, endpoint = _port(config, opened, metrics, log)
+    reactor = Reactor(sockets, port, log, now_ms=_now_ms, date=_http_date)
+    port.start(sockets.wake)
+    driver = opened.driver
+    driver.on_disk_full = lambda: _give_up_reserve(opened, log)
+    code = EXIT_OK
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_obey_signals, reactor, log)
+            nursery.start_soon(_guard_reserve, opened, log)
+            if config.compaction is not None:
+                nursery.start_soon(Compactor(config.compaction, port, driver.node, log).run)
+            log.info("ready to serve client requests", urls=[str(each.url) for each in listeners])
+            endpoint.is_serving = True
+            await reactor.run()
+            nursery.cancel_scope.cancel()
+    except* OSError as errors:
+        for error in errors.exceptions:
+            log.fatal("an I/O error ends this member; nothing unwritten was acknowledged",
+                      error=str(error))  # fmt: skip
+        code = EXIT_FAILED
+    finally:
+        port.close()
+        reactor.close()
+        if code == EXIT_OK:
+            opened.close()
+            log.info("stopped")
+    return code
+
+
+def _open(config: Config, metrics: Metrics, log: Logger) -> Opened:
+    node = NodeConfig(
+        member_id=0,
+        origin=randbits(64),
+        quota_bytes=config.quota_bytes,
+        request_bytes_max=config.request_bytes_max,
+        fragment_bytes=config.request_bytes_max + REQUEST_OVERHEAD_BYTES,
+        progress_interval_ms=config.watch_progress_ms,
+    )
+    where = Directory(RealDisk(), config.data_dir, config.journal_dir)
+    identity = first_identity(config.name, config.initial_cluster_token, config.advertise_peer)
+    return open_member(where, node, metrics, log, identity=identity)
+
+
+def _port(
+    config: Config, opened: Opened, metrics: Metrics, log: Logger
+) -> tuple[ClientPort, HttpEndpoint]:
+    driver = opened.driver
+    identity = opened.identity
+    encoder = Encoder(cluster_id=identity.cluster_id, member_id=identity.member_id)
+    facts = MemberFacts(
+        identity.member_id, config.name, config.advertise_peer, config.advertise_client
+    )
+    cluster = Cluster(facts, lambda: encoder.header(driver.node.state.revision))
+    maintenance = Maintenance(
+        driver, cluster, encoder, log, disk=RealDisk(), directory=config.data_dir
+    )
+    services = Services(
+        metrics,
+        maintenance,
+        txn_ops_max=config.txn_ops_max,
+        watch_jitter_ms_max=config.watch_progress_ms // 10,
+    )
+    endpoint = HttpEndpoint(driver, services, metrics, identity)
+    port = ClientPort(
+        driver,
+        services,
+        maintenance,
+        cluster,
+        encoder,
+        metrics,
+        log,
+        settings=_http2_settings(config),
+        http=endpoint.answer,
+        slow_request_ms=config.slow_request_ms,
+    )
+    endpoint.port = port
+    return port, endpoint
+
+
+def _http2_settings(config: Config) -> Http2Settings:
+    return Http2Settings(
+        streams_max=min(config.streams_max, 0x7FFFFFFF),
+        message_bytes_max=config.request_bytes_max + REQUEST_OVERHEAD_BYTES,
+        ping_interval_ms_min=config.keepalive_min_ms,
+        keepalive_interval_ms=config.keepalive_interval_ms,
+        keepalive_timeout_ms=config.keepalive_timeout_ms,
+    )
+
+
+def _listen(config: Config, log: Logger) -> list[Listener]:
+    client_role = Role.GRPC if config.listen_http else Role.CLIENT
+    wanted = [(url, client_role) for url in config.listen_client]
+    wanted += [(url, Role.HTTP) for url in (*config.listen_http, *config.listen_metrics)]
+    listeners: list[Listener] = []
+    try:
+        for url, role in wanted:
+            tls = _tls(config, url, role, log)
+            listeners.append(listen(url, role, tls=tls, reuse_port=config.socket_reuse_port))
+    except (ListenError, TlsConfigError):
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _tls(config: Config, url: ListenUrl, role: Role, log: Logger) -> ServerTls | None:
+    if not url.is_secure or config.client_tls is None:
+        return None
+    alpn = ALPN_HTTP if role is Role.HTTP else ALPN_CLIENT
+    return ServerTls(attrs.evolve(config.client_tls), log, alpn=alpn)
+
+
+async def _obey_signals(reactor: Reactor, log: Logger) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        asked = 0
+        async for number in signals:
+            asked += 1
+            log.info("stopping", signal=signal.Signals(number).name, asked=asked)
+            reactor.stop(GRACE_MS if asked == 1 else 0)
+
+
+async def _guard_reserve(opened: Opened, log: Logger) -> None:
+    """Keep the reserve whole; note when a full disk has room again."""
+    while True:
+        held = await trio.to_thread.run_sync(opened.reserve.fill)
+        if held and opened.driver.disk_full:
+            opened.driver.disk_full = False
+            log.info("the disk has room again; clear the alarm with: etcdctl alarm disarm")
+        await trio.sleep(RESERVE_RETRY_S)
+
+
+def _give_up_reserve(opened: Opened, log: Logger) -> None:
+    freed = opened.reserve.release()
+    log.error(
+        "the disk is full: writes are refused until there is space; gave up the reserve so "
+        "that deletes, compaction and defragment still work",
+        freed_bytes=freed,
+    )
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def _http_date() -> str:
+    return formatdate(usegmt=True)

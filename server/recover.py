@@ -1,0 +1,234 @@
+"""Opening a data directory: the first start and the start after a crash are the same path.
+
+    LOCK             taken, or another member is running here
+    format           the version of this layout; a newer one is refused
+    journal/         opened: cut where torn, refused where damaged
+    state-<n>.db     the generation the journal names; created if there is nothing at all
+    rows             loaded, packs after the applied index replayed
+    reserve          space to give up when the disk is full
+
+INV-LOG-COVERS-STATE: the journal holds every pack after the store's applied index.
+"""
+
+import gc
+from hashlib import sha1
+
+from attrs import frozen
+
+from core.ids import Index, Term
+from core.inputs import Committed
+from core.loading import BrokenStateError, Facts, load
+from core.node import Node, NodeConfig
+from core.state import NOT_COMPACTED, State
+from net import replicator as raft
+from net.disk import Disk, Lock
+from net.driver import Driver, decode_entry
+from net.journal import Journal, Recovered, Reserve, SnapshotMark
+from net.local import LocalEngine
+from net.metrics import Metrics
+from net.store.batch import Identity
+from net.store.files import state_path
+from net.store.store import Store
+from net.telemetry import Logger
+
+FORMAT = 1
+FORMAT_TEXT = f"trine data directory, format {FORMAT}\n"
+
+
+class RefusedToStartError(Exception):
+    """The data directory cannot be served; the text says why and what to do."""
+
+
+@frozen
+class Directory:
+    """Where a member's files are, and on what."""
+
+    disk: Disk
+    data: str
+    journal: str
+    vfs: str | None = None
+    segment_bytes: int = 64 << 20
+
+
+@frozen
+class Opened:
+    """A recovered member, ready for its first turn."""
+
+    driver: Driver
+    identity: Identity
+    lock: Lock
+    reserve: Reserve
+
+    def close(self) -> None:
+        """Write what is gathered, mark the journal's clean end, release the lock."""
+        driver = self.driver
+        driver.flush_now(driver.node.now_ms)
+        driver.store.close()
+        driver.journal.seal()
+        driver.journal.close()
+        self.lock.release()
+
+
+def open_member(
+    where: Directory,
+    config: NodeConfig,
+    metrics: Metrics,
+    log: Logger,
+    *,
+    identity: Identity,
+) -> Opened:
+    """Open, verify, replay. Raises RefusedToStartError, and what disk, journal and store raise.
+
+    `identity` is what a first start writes down; later ones read it.
+    """
+    disk = where.disk
+    disk.make_directory(where.data)
+    lock = disk.lock(f"{where.data}/LOCK")
+    _check_format(where)
+    disk.make_directory(where.journal)
+    journal, found = Journal.open(disk, where.journal, segment_bytes=where.segment_bytes)
+    if found.torn_bytes:
+        log.warn("cut a torn tail that was never acknowledged", torn_bytes=found.torn_bytes)
+    store = _open_store(where, found, identity)
+    _join(journal, store)
+    state, dead = _load(store)
+    config_of = _with_member(config, store.meta.member_id)
+    node = Node(state, config_of)
+    bounds = _bounds(journal, found, state)
+    engine = LocalEngine(store.meta.member_id, bounds)
+    driver = Driver(node, engine, journal, store, metrics)
+    if dead:
+        driver.buffer.erase(dead, scrubbed=state.compact_revision, done=True, now_ms=0)
+    replayed = _replay(driver, journal, state)
+    log.info(
+        "recovered",
+        revision=state.revision,
+        compact_revision=state.compact_revision,
+        keys=state.index.key_count,
+        applied_index=state.applied_index,
+        replayed_packs=replayed,
+    )
+    gc.collect()
+    gc.freeze()
+    return Opened(
+        driver,
+        Identity(store.meta.cluster_id, store.meta.member_id),
+        lock,
+        Reserve(disk, f"{where.data}/reserve"),
+    )
+
+
+def first_identity(name: str, token: str, peer_urls: tuple[str, ...]) -> Identity:
+    """Return the ids that a first start takes: hashes of what names the cluster, as in etcd."""
+    urls = ",".join(sorted(peer_urls))
+    cluster = sha1(f"{token}\n{urls}".encode(), usedforsecurity=False).digest()
+    member = sha1(f"{token}\n{name}\n{urls}".encode(), usedforsecurity=False).digest()
+    return Identity(int.from_bytes(cluster[:8], "big") or 1, int.from_bytes(member[:8], "big") or 1)
+
+
+def _check_format(where: Directory) -> None:
+    disk = where.disk
+    path = f"{where.data}/format"
+    if disk.exists(path):
+        file = disk.open(path, writable=False)
+        text = file.read(0, 256).decode("utf-8", "replace")
+        file.close()
+        if text == FORMAT_TEXT:
+            return
+        if text:
+            raise RefusedToStartError(
+                f"{path} says {text.strip()!r}; this build reads format {FORMAT}: "
+                "use the build that wrote it, or restore a snapshot into a new directory"
+            )
+    file = disk.open(path) if disk.exists(path) else disk.create(path)
+    file.write(0, FORMAT_TEXT.encode())
+    file.datasync()
+    file.close()
+    disk.sync_directory(where.data)
+
+
+def _open_store(where: Directory, found: Recovered, identity: Identity) -> Store:
+    generation = found.store_switch.generation if found.store_switch is not None else 1
+    path = state_path(where.data, generation)
+    untouched = found.store_switch is None and found.last_index == 0
+    if untouched and not _is_complete(where, path):
+        return Store.create(where.disk, where.data, identity=identity, vfs=where.vfs)
+    return Store.open(where.disk, where.data, generation=generation, vfs=where.vfs)
+
+
+def _is_complete(where: Directory, path: str) -> bool:
+    """Whether a store file is more than the remains of an unfinished first start."""
+    return where.disk.exists(path) and where.disk.size_bytes(path) > 0
+
+
+def _join(journal: Journal, store: Store) -> None:
+    """Make sure that the journal goes on where the store ends, or refuse."""
+    index, term = store.applied
+    if journal.last_index < index and journal.first_index > journal.last_index:
+        mark = SnapshotMark(Index(index), Term(term), b"")
+        journal.append([mark.frame()])
+        journal.sync()
+    elif journal.last_index < index or journal.first_index > index + 1:
+        raise RefusedToStartError(
+            f"INV-LOG-COVERS-STATE: the store is at index {index}, the journal holds "
+            f"{journal.first_index} to {journal.last_index}: files of two directories were "
+            "mixed, or the journal was deleted; restore a snapshot into a new directory"
+        )
+
+
+def _load(store: Store) -> tuple[State, list[int]]:
+    meta = store.meta
+    compact_revision = meta.compact_revision if meta.index else NOT_COMPACTED
+    facts = Facts(
+        meta.index,
+        meta.term,
+        meta.revision,
+        compact_revision,
+        meta.last_number,
+        int.from_bytes(meta.chain_hash, "big"),
+        store.leases(),
+        store.alarms(),
+    )
+    gc.disable()
+    try:
+        return load(facts, store.rows())
+    except BrokenStateError as error:
+        raise RefusedToStartError(
+            f"{store.path} contradicts itself: {error}; see trine check, restore a snapshot"
+        ) from error
+    finally:
+        gc.enable()
+
+
+def _with_member(config: NodeConfig, member_id: int) -> NodeConfig:
+    return NodeConfig(
+        member_id,
+        config.origin,
+        config.quota_bytes,
+        config.request_bytes_max,
+        config.fragment_bytes,
+        config.progress_interval_ms,
+    )
+
+
+def _bounds(journal: Journal, found: Recovered, state: State) -> raft.LogBounds:
+    hard = found.hard_state
+    term = hard.term if hard is not None else 0
+    last_term = journal.term_at(journal.last_index) if journal.last_index else 0
+    return raft.LogBounds(
+        raft.HardState(max(term, last_term, state.applied_term), 0, 0),
+        journal.last_index,
+        last_term,
+        state.applied_index,
+    )
+
+
+def _replay(driver: Driver, journal: Journal, state: State) -> int:
+    """Apply the packs after the store's index: a quorum of one has committed all it holds."""
+    first, last = state.applied_index + 1, journal.last_index
+    count = 0
+    for index, term, payload in journal.read(Index(first), last):
+        commands = decode_entry(raft.Entry(index, term, payload))
+        driver.replay(Committed(index, term, commands))
+        count += 1
+    return count
