@@ -19,11 +19,11 @@ from net import duration
 from net.listen import ListenUrl
 from net.tls import TlsOptions
 from server.ciphers import OPENSSL_NAMES, TLS13_NAMES
-from server.endpoints import EndpointError, advertised, is_everywhere, listening
 from server.inert import REFUSED
 from server.logs import LogSettings, read_log_settings
 from server.reading import Reader
 from server.settings import Notice, Settings, flag_of
+from server.urls import UrlError, advertised, is_everywhere, listening
 
 QUOTA_DEFAULT_BYTES: Final = 2 << 30
 REQUEST_BYTES_LEAST: Final = 1 << 10
@@ -220,7 +220,7 @@ def _metrics(read: Reader) -> tuple[tuple[ListenUrl, ...], bool]:
         address = read.text("metrics-listen")
         try:
             endpoints = (*endpoints, listening(f"http://{address}", is_tcp_tls=False))
-        except EndpointError as fault:
+        except UrlError as fault:
             read.wrong("metrics-listen", str(fault))
     return endpoints, level == "extensive"
 
@@ -265,9 +265,9 @@ def _initial_cluster(
         member, separator, url = pair.partition("=")
         try:
             if not (member and separator):
-                raise EndpointError(f'"{pair}" is no pair; write it as {name}=http://host:2380')
+                raise UrlError(f'"{pair}" is no pair; write it as {name}=http://host:2380')
             urls.setdefault(member, []).append(advertised(url))
-        except EndpointError as fault:
+        except UrlError as fault:
             read.wrong("initial-cluster", str(fault))
     if urls and name not in urls:
         read.wrong("initial-cluster", f"it lacks this member, --name={name}: add {name}=URL")

@@ -15,8 +15,8 @@ import attrs
 from net import duration
 from net.listen import ListenUrl
 from server.arguments import Setting
-from server.endpoints import EndpointError, advertised, listening
 from server.settings import ALL_FLAGS, Settings
+from server.urls import UrlError, advertised, listening
 
 _T = TypeVar("_T")
 
@@ -123,7 +123,7 @@ class Reader:
         for item in self.items(name):
             try:
                 values.append(parse(item))
-            except EndpointError as fault:
+            except UrlError as fault:
                 self.wrong(name, str(fault))
         return tuple(dict.fromkeys(values))
 

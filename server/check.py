@@ -1,0 +1,97 @@
+"""`trine check`: is a data directory, a store or a snapshot whole?
+
+Rule: it reads and never writes, and tells everything it finds rather than the first. The member
+must not be running: what it is writing would look like damage.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+import click
+
+from net import journal
+from net.disk import RealDisk
+from net.store import check as store_check
+from net.store import snapshot
+from net.store.errors import StoreError
+from server.output import Advance, json_text, progress
+
+JOURNAL_DIRECTORY: Final = "journal"
+
+
+@attrs.frozen
+class Found:
+    """One thing found: in which part, and whether it is damage or only told."""
+
+    part: str
+    what: str
+    is_damage: bool
+
+
+@click.command()
+@click.argument("path", type=click.Path(exists=True))
+@click.option(
+    "--wal-dir",
+    type=click.Path(exists=True, file_okay=False),
+    default=None,
+    help="Directory of the journal, if the member runs with --wal-dir. [default: PATH/journal]",
+)
+@click.option(
+    "-w", "--write-out", type=click.Choice(["simple", "json"]), default="simple", show_default=True
+)
+def check(path: str, wal_dir: str | None, write_out: str) -> None:
+    """Check PATH, a data directory, a store or a snapshot, for damage.
+
+    The member must be stopped. Exit code 1 if there is damage.
+    """
+    with progress() as advance:
+        found = list(examine(path, wal_dir, advance))
+    damage = [one for one in found if one.is_damage]
+    if write_out == "json":
+        rows = [{"part": one.part, "what": one.what, "isDamage": one.is_damage} for one in found]
+        click.echo(json_text({"path": path, "isWhole": not damage, "found": rows}))
+    else:
+        for one in found:
+            click.echo(f"{'DAMAGE' if one.is_damage else 'ok':<7} {one.part}: {one.what}")
+        click.echo(f"{path} is {'damaged' if damage else 'whole'}.")
+    sys.exit(1 if damage else 0)
+
+
+def examine(path: str, wal_dir: str | None, advance: Advance) -> Iterator[Found]:
+    """Yield what is found in a data directory or in one file."""
+    if os.path.isdir(path):
+        yield from _store(path, advance)
+        yield from _journal(wal_dir or os.path.join(path, JOURNAL_DIRECTORY))
+        return
+    if path.endswith(".db") and os.path.getsize(path) % 512 == 0:
+        yield from _store(path, advance)
+        return
+    try:
+        digest = snapshot.verify(path)
+    except StoreError as fault:
+        yield Found("snapshot", str(fault), is_damage=True)
+        return
+    yield Found("snapshot", f"its SHA-256 is right: {digest.hex()}", is_damage=False)
+    yield from _store(path, advance)
+
+
+def _store(path: str, advance: Advance) -> Iterator[Found]:
+    findings = store_check.check(path, progress=advance)
+    for finding in findings:
+        yield Found(f"store {finding.check}", finding.what, is_damage=True)
+    if not findings:
+        yield Found("store", "pages, structure and history follow each other", is_damage=False)
+
+
+def _journal(directory: str) -> Iterator[Found]:
+    if not os.path.isdir(directory):
+        yield Found("journal", f"{directory} is missing", is_damage=True)
+        return
+    for finding in journal.inspect(RealDisk(), directory):
+        what = f"{os.path.basename(finding.path)} at {finding.offset}: {finding.text}"
+        yield Found("journal", what, is_damage=finding.is_damage)
