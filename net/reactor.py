@@ -183,6 +183,8 @@ class Reactor:
 
     def stop(self, grace_ms: int) -> None:
         """Accept nothing more, let all connections finish, close what is left after `grace_ms`."""
+        if self.is_over:
+            return
         if self._stop_ms is None:
             self._sockets.stop_accepting()
         self._stop_ms = self._now_ms() + grace_ms

@@ -14,6 +14,7 @@ import os
 import select
 import socket
 import ssl
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -228,6 +229,7 @@ class EpollSockets:
         self._new: deque[PlainLink] = deque()
         self._paused_until_s: float | None = None
         self._epoll = select.epoll()
+        self._wake_lock = threading.Lock()
         self._wake_handle = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake_handle, select.EPOLLIN)
         self._listeners = {listener.sock.fileno(): listener for listener in listeners}
@@ -268,8 +270,10 @@ class EpollSockets:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
 
     def wake(self) -> None:
-        """See Sockets."""
-        os.eventfd_write(self._wake_handle, 1)
+        """See Sockets. After a `close` it does nothing: a thread may end later than the sockets."""
+        with self._wake_lock:
+            if self._wake_handle >= 0:
+                os.eventfd_write(self._wake_handle, 1)
 
     def adopt(self, sock: socket.socket, peer: PeerInfo) -> Link:
         """Take over a connected socket that somebody else opened; TLS must be through."""
@@ -300,7 +304,9 @@ class EpollSockets:
         for link in list(self._links.values()):
             link.close()
         self._epoll.close()
-        os.close(self._wake_handle)
+        with self._wake_lock:
+            os.close(self._wake_handle)
+            self._wake_handle = -1
 
     def set_interest(self, handle: int, interest: int) -> None:
         """Change what the poll reports of a link (for links)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import outcome
 import pytest
@@ -139,7 +140,7 @@ def test_jobs_of_one_thread_run_in_order() -> None:
     jobs = Jobs("test", lambda: None)
     order: list[int] = []
     for number in range(20):
-        jobs.submit(lambda n=number: n, lambda result: order.append(result.unwrap()))
+        jobs.submit(partial(int, number), lambda result: order.append(result.unwrap()))
     jobs.close()
     jobs.deliver()
     assert order == list(range(20))

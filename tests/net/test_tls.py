@@ -124,7 +124,7 @@ def test_a_certificate_of_another_authority_is_refused(
 def test_only_allowed_names_come_in(
     server: Files, client: Files, allowed: dict[str, tuple[str, ...]], refusal: str | None
 ) -> None:
-    tls = ServerTls(attrs.evolve(options(server), **allowed), SILENT)
+    tls = ServerTls(attrs.evolve(options(server), **allowed), SILENT)  # type: ignore[arg-type]  # typed by name
     names = CertificateNames("root", ("root.example",), ("10.0.0.9",), (), client.serial)
     assert tls.refusal(names) == refusal
 
@@ -203,7 +203,7 @@ def test_options_that_cannot_be_used_are_refused_in_one_sentence(
 ) -> None:
     changed = {name: client.key_file if v == "WRONG" else v for name, v in changed.items()}
     with pytest.raises(TlsConfigError) as refused:
-        ServerTls(attrs.evolve(options(server), **changed), SILENT)  # type: ignore[arg-type]  # each value has its field's type
+        ServerTls(attrs.evolve(options(server), **changed), SILENT)  # type: ignore[arg-type]  # typed by name
     assert str(refused.value).startswith(sentence)
 
 
