@@ -6,7 +6,9 @@ time nor chance from outside. There is no shared memory: `PRAGMA locking_mode=EX
 `journal_mode=WAL`, one connection a database.
 
 When the power goes inside a call of SQLite, `PowerLost` comes out of apsw, or an error of apsw does
-where SQLite swallowed it on the way: `SimDisk.is_dead` is what the world asks.
+where SQLite swallowed it on the way: `SimDisk.is_dead` is what the world asks. NOTE: apsw also
+raises what SQLite itself would pass over, as errors of an automatic checkpoint behind a commit; on
+a real disk such a commit just succeeds.
 
 SQLite's own generator is one per process and seeded by the *default* VFS, whatever VFS a database
 uses: `deterministic_sqlite` takes care of that, once per run.
@@ -29,6 +31,7 @@ class SimVfs(apsw.VFS):
     """A VFS named `name` whose files are those of `disk`. Keep it while connections use it."""
 
     def __init__(self, name: str, disk: SimDisk, chance: Random) -> None:
+        self.vfs_name = name
         self.now_ms = 0
         """Wall clock since 1970; the world moves it."""
         self._disk = disk

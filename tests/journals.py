@@ -236,13 +236,14 @@ class Life:
 
     seed: int
     power_loss_at: int
+    """In the first generation; later ones draw theirs."""
     survival: Survival
     directories: Directories
     sync_error: float = 0.0
     capacity_bytes: int | None = None
     lying_sync: bool = False
-    generations: int = 4
-    steps: int = 25
+    generations: int = 5
+    steps: int = 20
 
     def run(self) -> int:
         """Live it; return how many disk operations the first generation made. Raises `Lost`."""
@@ -253,7 +254,8 @@ class Life:
         witness = Witness()
         operations = 0
         for generation in range(self.generations):
-            disk.faults.power_loss_at = self.power_loss_at
+            again = chance.choice((1, 2)) * chance.randint(1, 40)
+            disk.faults.power_loss_at = again if generation else self.power_loss_at
             disk.faults.sync_error = self.sync_error
             with suppress(PowerLost, DiskFull, JournalFailed):
                 try:
@@ -263,7 +265,7 @@ class Life:
                         raise
             if generation == 0:
                 operations = disk.operations
-            disk = disk.restart(self.survival if chance.random() < 0.8 else "all")
+            disk = disk.restart(self.survival if chance.random() < 0.7 else "all")
         disk.faults = DiskFaults(lying_sync=self.lying_sync)
         journal, recovered = open_journal(disk)
         witness.check(journal, recovered)
