@@ -1,0 +1,16 @@
+"""Options of the whole suite: what is slow runs only when asked for."""
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the minutes-long tests too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    skip = pytest.mark.skip(reason="minutes long: run with --slow")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
