@@ -51,6 +51,7 @@ class Oracle:
     History = History
     Reader = Reader
     Members = Members
+    Alarms = Alarms
     WatchStream = oracle_watch.WatchStream
 
     def __init__(
@@ -63,7 +64,7 @@ class Oracle:
         self.reader = self.Reader(self.history, release)
         self.leases: dict[int, Lease] = {}
         self.lease_of: dict[bytes, int] = {}
-        self.alarms = Alarms()
+        self.alarms = self.Alarms()
         self.members = self.Members()
         self.now_ms = 0
         self.compared: list[rpc_pb2.Compare] = []

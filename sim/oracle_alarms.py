@@ -19,11 +19,14 @@ class Alarms:
 
     def check(self, *, writes: bool) -> None:
         """CORRUPT refuses whatever is replicated; NOSPACE refuses puts and grants."""
-        kinds = {kind for _, kind in self.raised}
-        if rpc_pb2.CORRUPT in kinds:
+        if rpc_pb2.CORRUPT in self.kinds():
             raise errors.corrupt()
-        if writes and rpc_pb2.NOSPACE in kinds:
+        if writes and rpc_pb2.NOSPACE in self.kinds():
             raise errors.no_space()
+
+    def kinds(self) -> set[rpc_pb2.AlarmType]:
+        """Return the kinds of alarm that are up for any member."""
+        return {kind for _, kind in self.raised}
 
     def call(
         self, request: rpc_pb2.AlarmRequest, header: rpc_pb2.ResponseHeader

@@ -45,11 +45,15 @@ def check_range(request: rpc_pb2.RangeRequest) -> None:
 def check_range_stream(request: rpc_pb2.RangeRequest) -> None:
     """A range that can be sent in chunks: plain order, then no filter."""
     check_range(request)
-    by_key = request.sort_order == request.ASCEND and request.sort_target == request.KEY
-    if request.sort_order != request.NONE and not by_key:
+    if request.sort_order != request.NONE and not is_plain_order(request):
         raise errors.unsupported_by_range_stream("custom sort orders")
     if is_filtered(request):
         raise errors.unsupported_by_range_stream("revision filters")
+
+
+def is_plain_order(request: rpc_pb2.RangeRequest) -> bool:
+    """Whether the order asked for is that of the keys, ascending, which needs no sort."""
+    return request.sort_target == request.KEY and request.sort_order != request.DESCEND
 
 
 def is_filtered(request: rpc_pb2.RangeRequest) -> bool:

@@ -62,9 +62,13 @@ class History:
         """Append a change. Its (main, sub) is above all others."""
         self._by_key.setdefault(row.key, []).append(row)
 
+    def rows_of(self, key: bytes) -> list[Row]:
+        """Return the changes of a key, oldest first: the list itself."""
+        return self._by_key.get(key, [])
+
     def newest(self, key: bytes, at: int) -> Row | None:
         """Return the live record of `key` at revision `at`, or None."""
-        for row in reversed(self._by_key.get(key, [])):
+        for row in reversed(self.rows_of(key)):
             if row.main <= at:
                 return None if row.is_tombstone else row
         return None

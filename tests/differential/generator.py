@@ -12,16 +12,18 @@ than 12 keys (its sort is not stable above), HashKV at a compact revision and co
 """
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from net.etcd.pb import rpc_pb2
 from sim.oracle import Oracle
 from tests.differential.operations import Call, Close, Operation, Send
 from tests.differential.players import OraclePlayer
 from tests.differential.refusals import REFUSALS, Refusal
-from tests.differential.requests import Requests
+from tests.differential.requests import KEYS, Requests
+from tests.differential.statistics import Statistics
 
 ALARM_MEMBERS = (0, 1, 77)
+TOP_UPS_MAX = 100
 
 
 class Generator:
@@ -35,6 +37,7 @@ class Generator:
         range_stream: bool = False,
         without: Collection[Refusal] = (),
         negative_watch_starts: bool = True,
+        waived: Collection[str] = (),
     ) -> None:
         self.chance = random.Random(seed)
         self.player = OraclePlayer(oracle or Oracle())
@@ -42,11 +45,11 @@ class Generator:
             self.chance, self.player.oracle, negative_watch_starts=negative_watch_starts
         )
         self.operations: list[Operation] = []
-        self.historical = 0
-        self.reads = 0
+        self.statistics = Statistics()
         self._streams: list[int] = []
         self._streams_begun = 0
         self._compact_revisions: set[int] = set()
+        self.waived = waived
         self._refusals = [refusal for refusal in REFUSALS if refusal not in without]
         weights: dict[Callable[[], None], float] = {
             self._range: 22,
@@ -54,6 +57,7 @@ class Generator:
             self._delete: 7,
             self._txn: 20,
             self._compact: 1.2,
+            self._watch_of_the_compacted: 0.3,
             self._refusal: 17,
             self._lease: 7,
             self._watch_burst: 2.2,
@@ -69,14 +73,24 @@ class Generator:
         self._weights = list(weights.values())
 
     def sequence(self, size: int) -> list[Operation]:
-        """Return at least `size` operations; alarms are down at the end."""
+        """Return `size` operations and what is then lacking of each kind; alarms are down after."""
         while len(self.operations) < size:
-            if self.player.oracle.alarms.raised:
-                self._look_at_alarms()
-            self.chance.choices(self._kinds, self._weights)[0]()
+            self._draw(self._kinds, self._weights)
+        for _ in range(TOP_UPS_MAX):
+            self.statistics.streams(self.player.trace.streams.values())
+            lacking = set(self.statistics.lacking()) - set(self.waived)
+            if not lacking:
+                break
+            for _ in range(50):
+                self._draw((self._refusal, self._txn, self._alarm), (20, 6, 1))
         while self.player.oracle.alarms.raised:
             self._drop_alarm()
         return self.operations
+
+    def _draw(self, kinds: Sequence[Callable[[], None]], weights: Sequence[float]) -> None:
+        if self.player.oracle.alarms.raised:
+            self._look_at_alarms()
+        self.chance.choices(kinds, weights)[0]()
 
     def _look_at_alarms(self) -> None:
         """Alarms come seldom: while one is up, ask for it and for what it forbids, then drop it."""
@@ -90,7 +104,8 @@ class Generator:
 
     def _do(self, operation: Operation) -> None:
         self.operations.append(operation)
-        self.player.step(operation)
+        self.statistics.before(operation, self.player.oracle)
+        self.statistics.after(self.player.step(operation), self.player.oracle)
 
     def _call(self, method: str, request: object) -> None:
         self._do(Call(method, request))  # type: ignore[arg-type]  # each message is a Message
@@ -116,7 +131,10 @@ class Generator:
         self._call("DeleteRange", self.requests.delete())
 
     def _txn(self) -> None:
-        self._call("Txn", self.requests.txn())
+        if self.chance.random() < 0.07:
+            self._call("Txn", self.requests.txn_that_looks_at_itself())
+        else:
+            self._call("Txn", self.requests.txn())
 
     def _compact(self) -> None:
         history = self.player.oracle.history
@@ -132,6 +150,27 @@ class Generator:
             rpc_pb2.CompactionRequest(revision=revision, physical=self.chance.random() < 0.3),
         )
 
+    def _watch_of_the_compacted(self) -> None:
+        """Compact at a deletion, or beside one, and watch from there: the tombstone decides."""
+        live = self.player.oracle.history.live(b"\0", b"\0", self.player.oracle.history.revision)
+        if not live or self.player.oracle.alarms.raised:
+            return
+        key = self.chance.choice(live).key
+        self._call("DeleteRange", rpc_pb2.DeleteRangeRequest(key=key))
+        revision = self.player.oracle.history.revision
+        if self.chance.random() < 0.5:
+            self._put()
+        if self.chance.random() < 0.2:
+            revision = self.player.oracle.history.revision
+        self._compact_revisions.add(revision)
+        self._call("Compact", rpc_pb2.CompactionRequest(revision=revision, physical=True))
+        stream = self._a_stream()
+        create = rpc_pb2.WatchCreateRequest(
+            key=key, start_revision=revision, prev_kv=self.chance.random() < 0.5
+        )
+        self._do(Send(stream, rpc_pb2.WatchRequest(create_request=create)))
+        self._learn(stream)
+
     def _refusal(self) -> None:
         for operation in self.chance.choice(self._refusals)(self.requests, self._a_stream()):
             self._do(operation)
@@ -145,6 +184,10 @@ class Generator:
             ttl = chance.randint(5_000, 9_000_000)
             self._call("LeaseGrant", rpc_pb2.LeaseGrantRequest(ID=lease_id, TTL=ttl))
         elif kind == 1:
+            for key in self.chance.sample(KEYS, self.chance.choice((0, 0, 1, 2, 3))):
+                put = self.requests.put()
+                put.key, put.lease, put.ignore_lease = key, lease_id, False
+                self._call("Put", put)
             self._call("LeaseRevoke", rpc_pb2.LeaseRevokeRequest(ID=lease_id))
         elif kind == 2:
             keys = chance.random() < 0.7

@@ -15,7 +15,6 @@ from tests.differential.operations import Call, Operation, Send
 from tests.differential.requests import KEYS, Requests
 
 Refusal = Callable[[Requests, int], list[Operation]]
-LARGE_SHARE = 0.35
 
 
 def _wrapped(r: Requests, method: str, request: Message) -> list[Operation]:
@@ -72,26 +71,27 @@ def key_not_found(r: Requests, _: int) -> list[Operation]:
     request = rpc_pb2.PutRequest(key=r.chance.choice(absent or KEYS))
     field = r.chance.choice(("ignore_value", "ignore_lease"))
     setattr(request, field, True)
-    if r.chance.random() < 0.3 and field == "ignore_value":
-        request.lease = r.lease_id()
+    if r.chance.random() < 0.4 and field == "ignore_value":
+        request.lease = r.chance.choice((r.lease_id(), 4_000))
     return _wrapped(r, "Put", request)
 
 
 def too_many_operations(r: Requests, _: int) -> list[Operation]:
-    ranges = [rpc_pb2.RequestOp(request_range=rpc_pb2.RangeRequest(key=b"a"))]
+    absent = rpc_pb2.DeleteRangeRequest(key=b"never put")
+    operations = [rpc_pb2.RequestOp(request_delete_range=absent)]
     few = r.chance.randint(1, OPERATIONS_MAX - 1)
-    nested = rpc_pb2.TxnRequest(success=ranges * (OPERATIONS_MAX + 1 - few))
+    nested = rpc_pb2.TxnRequest(success=operations * (OPERATIONS_MAX + 1 - few))
     match r.chance.randint(0, 3):
         case 0:
             request = rpc_pb2.TxnRequest(compare=[r.compare()] * (OPERATIONS_MAX + 1))
         case 1:
-            request = rpc_pb2.TxnRequest(failure=ranges * (OPERATIONS_MAX + 1))
+            request = rpc_pb2.TxnRequest(failure=operations * (OPERATIONS_MAX + 1))
         case 2:
             request = rpc_pb2.TxnRequest(
-                success=[*ranges * (few - 1), rpc_pb2.RequestOp(request_txn=nested)]
+                success=[*operations * (few - 1), rpc_pb2.RequestOp(request_txn=nested)]
             )
         case _:
-            request = rpc_pb2.TxnRequest(success=ranges * OPERATIONS_MAX)
+            request = rpc_pb2.TxnRequest(success=operations * OPERATIONS_MAX)
     return [Call("Txn", request)]
 
 
@@ -130,8 +130,6 @@ def compacted_or_future(r: Requests, _: int) -> list[Operation]:
 
 def too_large(r: Requests, _: int) -> list[Operation]:
     """Far from the bounds: etcd counts an envelope of its own."""
-    if r.chance.random() > LARGE_SHARE:
-        return []
     bound = r.chance.choice((REQUEST_BYTES_MAX, MESSAGE_BYTES_MAX))
     value = b"x" * (bound + 1000)
     return _wrapped(r, "Put", rpc_pb2.PutRequest(key=r.key(), value=value))

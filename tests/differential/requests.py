@@ -47,7 +47,7 @@ class Requests:
         """Return a revision: mostly of the past that is there, seldom compacted or to come."""
         history = self.oracle.history
         oldest, newest = max(history.compacted, 1), history.revision
-        kind = self.chance.choices(range(7), (22, 66, 3, 4, 4, 2, 3))[0]
+        kind = self.chance.choices(range(7), (16, 72, 3, 4, 4, 2, 3))[0]
         match kind:
             case 0:
                 return 0
@@ -148,6 +148,23 @@ class Requests:
             compare=[self.compare() for _ in range(chance.choice((0, 1, 1, 1, 2, 3)))],
             success=[self.operation(depth) for _ in range(chance.choice(sizes))],
             failure=[self.operation(depth) for _ in range(chance.choice(sizes))],
+        )
+
+    def txn_that_looks_at_itself(self) -> rpc_pb2.TxnRequest:
+        """Return a Txn whose nested compare is about a key that it writes before."""
+        put = self.put()
+        row = self._row(put.key) or Row(main=0, sub=0, key=put.key)
+        new = self.chance.random() < 0.5
+        nested = rpc_pb2.TxnRequest(
+            compare=[rpc_pb2.Compare(key=put.key, version=row.version + new)],
+            success=[rpc_pb2.RequestOp(request_range=rpc_pb2.RangeRequest(key=put.key))],
+            failure=[self.operation(2)],
+        )
+        return rpc_pb2.TxnRequest(
+            success=[
+                rpc_pb2.RequestOp(request_put=put),
+                rpc_pb2.RequestOp(request_txn=nested),
+            ]
         )
 
     def operation(self, depth: int) -> rpc_pb2.RequestOp:
