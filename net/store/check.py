@@ -103,6 +103,8 @@ def _content_findings(database: Database, report: Progress) -> Iterator[Finding]
     yield from (Finding("structure", what) for what in said if what != "ok")
     report("structure", 1, 1)
     facts = meta.read(database)
+    # The core says -1 while nothing was ever compacted.
+    facts = attrs.evolve(facts, compact_revision=max(facts.compact_revision, 0))
     yield from _limited("facts", _fact_faults(facts))
     leases = {
         lease for chunk in database.chunks("SELECT id FROM lease", 4096) for (lease,) in chunk

@@ -129,3 +129,10 @@ def test_every_flipped_bit_is_found_by_the_check_or_makes_reading_fail(tmp_path:
         if not check(str(path)):
             unseen.append(place)
     assert unseen == []
+
+
+def test_a_store_that_was_never_compacted_is_whole(tmp_path: Path) -> None:
+    history = History()
+    with closing(new_store(str(tmp_path))) as store:
+        store.write(attrs.evolve(history.batch(history.put(b"/a")), compact_revision=-1))
+    assert check(str(tmp_path / "state-1.db")) == []
