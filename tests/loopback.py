@@ -11,7 +11,7 @@ import trio
 
 from net.http1 import Http1Pending, Http1Request, Http1Response
 from net.listen import Listener, PeerInfo
-from net.reactor import Reactor
+from net.reactor import Application, Reactor
 from net.sockets import READ, WRITE, EpollSockets
 from net.telemetry import SILENT, Logger, Sink
 
@@ -219,7 +219,7 @@ class Lines:
 
 @asynccontextmanager
 async def serving(
-    application: EchoApplication,
+    application: Application,
     *listeners: Listener,
     log: Logger = SILENT,
     handshake_timeout_s: float = 10.0,
