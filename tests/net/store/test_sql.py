@@ -145,8 +145,8 @@ def test_dot_commands_describe_the_store(store: Store, tmp_path: Path) -> None:
     console = Console(str(tmp_path))
     tables = ["alarm", "auth", "change", "kine", "lease", "member", "meta"]
     assert list(console.answer(".tables")) == tables
-    assert list(console.answer(".schema lease")) == [
-        "CREATE TABLE lease(id INTEGER PRIMARY KEY, ttl_s INTEGER NOT NULL, granted INTEGER NOT NULL) STRICT;"
+    assert list(console.answer(".schema member")) == [
+        "CREATE TABLE member(id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;"
     ]
     assert ".tables" in "\n".join(console.answer(".help"))
     for unknown in (".quit now", ".mode fancy", ".mode plain", "."):
