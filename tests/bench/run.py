@@ -130,7 +130,8 @@ class Bench:
         options = {**server.target, **cell.options, "pid": server.pid}
         options |= {"seconds": self.settings.seconds, "warmup": self.settings.warmup}
         if cell.compacts:
-            options["compact_ms"] = int(self.settings.seconds * 333)
+            # Its third period ends with the cell: one compaction, at two thirds.
+            options["compact_ms"] = int((self.settings.warmup + self.settings.seconds) * 334)
         raw = self.raw_sync_us(cell.options["value"]) if cell.syncs else 0
         middle = self.settings.warmup + self.settings.seconds / 2
         scraper = threading.Timer(middle, server.scrape)
@@ -157,7 +158,7 @@ class Bench:
         begun = time.monotonic()
         for done, (turn, cell, server) in enumerate(turns, start=1):
             for each in servers:
-                each.settle()
+                each.settle(patience_s=60)
             try:
                 row = self.measure(cell, server, turn)
             except GeneratorFailed as error:

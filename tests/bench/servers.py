@@ -53,8 +53,11 @@ class Place:
 
     @property
     def flags(self) -> list[str]:
-        """The etcd flags that both servers take."""
+        """The flags that both servers take: those of a single kubeadm member."""
+        peer = f"http://127.0.0.1:{self.peer_port}"
         flags = [f"--data-dir={self.directory}", f"--listen-client-urls={self.client_url}"]
+        flags += [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"]
+        flags += [f"--initial-cluster=default={peer}", "--snapshot-count=10000"]
         flags += [f"--advertise-client-urls={self.client_url}"]
         flags += [f"--quota-backend-bytes={QUOTA_BYTES}"]
         if self.certificate:
@@ -72,13 +75,10 @@ class Kind:
 
 
 def etcd(binary: str, name: str = "etcd") -> Kind:
-    """The peer, with the flags a single kubeadm member has."""
+    """The peer, from a binary."""
 
     def command(place: Place) -> list[str]:
-        peer = f"http://127.0.0.1:{place.peer_port}"
-        flags = [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"]
-        flags += [f"--initial-cluster=default={peer}", "--snapshot-count=10000"]
-        return [binary, *place.flags, *flags, "--log-level=warn"]
+        return [binary, *place.flags, "--log-level=warn"]
 
     return Kind(name=name, command=command)
 
