@@ -37,7 +37,9 @@ ACCEPTS_MAX: Final = 64
 """Connections accepted from one listener between two looks at the others."""
 CONNECTIONS_MAX: Final = 20_000
 ACCEPT_PAUSE_S: Final = 0.25
-HANDSHAKE_THREADS: Final = 2
+HANDSHAKE_THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))
+"""On two cores a second thread ends a storm of RSA-4096 handshakes no sooner, and triples the
+p99 of those who are connected already."""
 UPKEEP_S: Final = 0.25
 """How long `wait` may oversleep a handshake's end or an accept pause."""
 TLS_RECORD_BYTES: Final = 16384
