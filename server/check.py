@@ -90,7 +90,8 @@ def _store(path: str, advance: Advance) -> Iterator[Found]:
 
 def _journal(directory: str) -> Iterator[Found]:
     if not os.path.isdir(directory):
-        yield Found("journal", f"{directory} is missing", is_damage=True)
+        what = f"{directory} is missing: right after a restore; else the newest changes are lost"
+        yield Found("journal", what, is_damage=False)
         return
     for finding in journal.inspect(RealDisk(), directory):
         what = f"{os.path.basename(finding.path)} at {finding.offset}: {finding.text}"

@@ -296,6 +296,7 @@ def _tls(read: Reader, *, prefix: str, crl: str, has_tls: bool) -> TlsOptions | 
     cert_file, key_file = read.text(f"{prefix}cert-file"), read.text(f"{prefix}key-file")
     trusted_ca_file = read.text(f"{prefix}trusted-ca-file") or None
     must_show = read.truth(f"{prefix}client-cert-auth")
+    versions, ciphers = _versions(read), _ciphers(read)
     if bool(cert_file) != bool(key_file):
         absent = f"{prefix}key-file" if cert_file else f"{prefix}cert-file"
         read.fault(f"--{prefix}cert-file and --{prefix}key-file belong together: give --{absent}.")
@@ -307,9 +308,6 @@ def _tls(read: Reader, *, prefix: str, crl: str, has_tls: bool) -> TlsOptions | 
                 f"--{prefix}key-file, or an http URL."
             )
         return None
-    minimum, maximum = read.text("tls-min-version"), read.text("tls-max-version")
-    if maximum and minimum > maximum:
-        read.fault(f"--tls-min-version={minimum} is above --tls-max-version={maximum}: swap them.")
     return TlsOptions(
         cert_file=cert_file,
         key_file=key_file,
@@ -318,19 +316,26 @@ def _tls(read: Reader, *, prefix: str, crl: str, has_tls: bool) -> TlsOptions | 
         client_cert_required=must_show or trusted_ca_file is not None,
         crl_file=read.text(crl) or None,
         allowed_hostnames=() if prefix else read.items("client-cert-allowed-hostname"),
-        min_version=_TLS_VERSIONS[minimum],
-        max_version=_TLS_VERSIONS[maximum] if maximum else None,
-        ciphers=_ciphers(read, minimum),
+        min_version=versions[0],
+        max_version=versions[1],
+        ciphers=ciphers,
     )
 
 
-def _ciphers(read: Reader, minimum: str) -> str | None:
+def _versions(read: Reader) -> tuple[ssl.TLSVersion, ssl.TLSVersion | None]:
+    minimum, maximum = read.text("tls-min-version"), read.text("tls-max-version")
+    if maximum and minimum > maximum:
+        read.fault(f"--tls-min-version={minimum} is above --tls-max-version={maximum}: swap them.")
+    return _TLS_VERSIONS[minimum], _TLS_VERSIONS[maximum] if maximum else None
+
+
+def _ciphers(read: Reader) -> str | None:
     suites = read.items("cipher-suites")
     known = [OPENSSL_NAMES[suite] for suite in suites if suite in OPENSSL_NAMES]
     for suite in suites:
         if suite not in OPENSSL_NAMES and suite not in TLS13_NAMES:
             read.wrong("cipher-suites", f'no such suite: "{suite}"')
-    if known and minimum == "TLS1.3":
+    if known and read.text("tls-min-version") == "TLS1.3":
         read.wrong("cipher-suites", "TLS 1.3 has no choice of suites: drop it or TLS1.3")
     return ":".join(dict.fromkeys(known)) or None
 
