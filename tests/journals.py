@@ -133,6 +133,11 @@ class Work:
         for _ in range(steps):
             self._step()
 
+    def close(self) -> None:
+        self.witness.appending(self._picture())
+        self.journal.close()
+        self.witness.synced(len(self.witness.pictures))
+
     def _step(self) -> None:
         dice = self._chance.random()
         if dice < 0.45:
@@ -275,7 +280,7 @@ class Life:
     def _live(self, disk: SimDisk, witness: Witness, chance: Random) -> None:
         journal, recovered = open_journal(disk)
         witness.check(journal, recovered)
-        Work(journal, witness, chance).run(self.steps)
+        work = Work(journal, witness, chance)
+        work.run(self.steps)
         if chance.random() < 0.3:
-            journal.close()
-            witness.synced(len(witness.pictures))
+            work.close()

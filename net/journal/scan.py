@@ -87,15 +87,17 @@ class Survey:
 
 @attrs.define
 class _Evidence:
-    """The highest synced end recorded behind the end, and where it was found."""
+    """The highest synced end recorded by heads that are no part of the journal."""
 
     claim: Position = START
+    claims: dict[int, Position] = attrs.Factory(dict[int, Position])
+    """The same for each segment in which such heads stand."""
 
     def gather(self, image: bytes, number: int, start: int) -> int:
         """Search a segment from `start`; return how many torn bytes there are at least."""
         found = heads(image, number, start)
-        for head in found:
-            self.claim = max(self.claim, head.synced)
+        self.claims[number] = max((head.synced for head in found), default=START)
+        self.claim = max(self.claim, self.claims[number])
         end = max((head.end for head in found), default=start)
         return min(end, len(image)) - start
 
@@ -222,8 +224,8 @@ def _judge(result: Survey, evidence: _Evidence) -> JournalDamaged | None:
     if evidence.claim <= result.end:
         return None
     number, offset = result.end
-    if evidence.claim.segment > number:
-        # The end of an older segment is an ordinary end if the next one is at fault.
+    if evidence.claims.get(number, START) <= result.end:
+        # This segment ended as it should: the next one there is, or should be, is at fault.
         number = min((n for n in result.leftover if n > number), default=number)
         offset = offset if number == result.end.segment else 0
     claim = f"{segment_path(result.directory, evidence.claim.segment)}:{evidence.claim.offset}"
