@@ -15,19 +15,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
-import attrs
-
+from net.http2.blocks import PartialBlock
 from net.http2.budget import Budgets, Clock
 from net.http2.control import Control
+from net.http2.deadlines import Deadlines
 from net.http2.endings import Endings
 from net.http2.inbound import Inbound
 from net.http2.keepalive import DRAIN_PING, KEEPALIVE_PING, Keepalive
 from net.http2.limits import (
     CONNECTION_WINDOW_BYTES,
-    CONTINUATION_FRAMES_MAX,
-    DEADLINE_GRAIN_MS,
     FRAME_BYTES_MAX,
-    HEADER_BLOCK_BYTES_MAX,
     STREAM_WINDOW_BYTES,
     Http2Settings,
 )
@@ -71,17 +68,6 @@ M = TypeVar("M")
 _PREFIX_BYTES = 5
 _LAYOUT = END_HEADERS | PADDED | WITH_PRIORITY
 _GRACEFUL = "graceful_stop"
-
-
-@attrs.define
-class _Block:
-    """A header block of which CONTINUATION frames are still to come."""
-
-    stream_id: int
-    ended: bool
-    data: bytes
-    frames: int
-    due_ms: int
 
 
 class Connection(Generic[M]):
@@ -136,12 +122,12 @@ class Connection(Generic[M]):
         )
         self._quick_bytes_max = settings.message_bytes_max
         self._rest = b""
-        self._block: _Block | None = None
+        self._block: PartialBlock | None = None
         self._last_id = 0
         self._served_max = STREAM_ID_MAX
         self._is_open = False
         self._handshake_due_ms = now_ms + settings.handshake_timeout_ms
-        self._deadline_ms = 0
+        self._deadlines = Deadlines(out.streams)
         self._drain_due_ms = 0
         self._is_draining = False
         self._begin()
@@ -169,14 +155,15 @@ class Connection(Generic[M]):
         if self.closing:
             return 0
         due = self._keepalive.due_ms
-        if self._handshake_due_ms:
-            due = min(due, self._handshake_due_ms)
-        if self._deadline_ms:
-            due = min(due, _grained(self._deadline_ms))
-        if self._block is not None:
-            due = min(due, self._block.due_ms)
-        if self._drain_due_ms:
-            due = min(due, self._drain_due_ms)
+        block_due_ms = self._block.due_ms if self._block is not None else 0
+        for other in (
+            self._handshake_due_ms,
+            self._deadlines.due_ms,
+            self._drain_due_ms,
+            block_due_ms,
+        ):
+            if other and other < due:
+                due = other
         return due
 
     def feed(self, data: bytes, now_ms: int) -> None:
@@ -217,8 +204,9 @@ class Connection(Generic[M]):
         except ConnectionFault as broken:
             self._die(broken.fault)
             return
-        if self._deadline_ms and now_ms >= _grained(self._deadline_ms):
-            self._expire(now_ms)
+        for stream in self._deadlines.expired(now_ms):
+            if stream.id in self.streams:
+                self._endings.expired(stream)
         if self._drain_due_ms and now_ms >= self._drain_due_ms:
             self._drain_finally()
         if self._is_draining:
@@ -318,23 +306,6 @@ class Connection(Generic[M]):
         if self._keepalive.is_ping_due(now_ms):
             self._out.ping(KEEPALIVE_PING, ack=False)
 
-    def _expire(self, now_ms: int) -> None:
-        """End the streams whose deadline has passed; find the next deadline."""
-        expired: list[Stream[M]] = []
-        following = 0
-        for stream in self.streams.values():
-            deadline_ms = stream.deadline_ms
-            if not deadline_ms:
-                continue
-            if deadline_ms <= now_ms:
-                expired.append(stream)
-            elif not following or deadline_ms < following:
-                following = deadline_ms
-        self._deadline_ms = following
-        for stream in expired:
-            if stream.id in self.streams:
-                self._endings.expired(stream)
-
     # Frames.
 
     def _frames(self, data: bytes, at: int) -> int:
@@ -427,17 +398,12 @@ class Connection(Generic[M]):
             self._headers(stream_id, payload, ended)
             return
         due_ms = self._clock.now_ms + self._settings.header_block_timeout_ms
-        self._block = _Block(stream_id, ended, payload, 0, due_ms)
+        self._block = PartialBlock(stream_id, ended, payload, due_ms)
 
-    def _continuation(self, block: _Block, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id != block.stream_id:
-            raise ConnectionFault(Fault.CONTINUATION_EXPECTED)
-        block.frames += 1
-        if block.frames > CONTINUATION_FRAMES_MAX:
-            raise ConnectionFault(Fault.CONTINUATION_FLOOD)
-        block.data += payload
-        if len(block.data) > HEADER_BLOCK_BYTES_MAX:
-            raise ConnectionFault(Fault.HEADER_BLOCK_TOO_LARGE)
+    def _continuation(
+        self, block: PartialBlock, flags: int, stream_id: int, payload: bytes
+    ) -> None:
+        block.append(stream_id, payload)
         if flags & END_HEADERS:
             self._block = None
             self._headers(stream_id, block.data, block.ended)
@@ -460,16 +426,13 @@ class Connection(Generic[M]):
         deadline_ms = 0
         if timeout_ms != NO_TIMEOUT:
             deadline_ms = self._clock.now_ms + timeout_ms
-            if deadline_ms < self._deadline_ms or not self._deadline_ms:
-                self._deadline_ms = deadline_ms
+            self._deadlines.add(deadline_ms)
         stream = self.streams[stream_id] = Stream(stream_id, asked, deadline_ms)
         self.streams_opened += 1
         if asked.kind is Kind.BIDI:
-            stream.receiving = RECEIVING
+            stream.receiving = CLOSED if ended else RECEIVING
             self._handler.opened(self, stream)
-            if stream_id not in self.streams:
-                return
-        if ended:
+        if ended and stream_id in self.streams:
             self._inbound.ended(stream)
 
     def _refuse(self, stream_id: int, asked: Head[M] | Refusal | Malformed, ended: bool) -> None:
@@ -516,8 +479,3 @@ def _unpadded(payload: bytes) -> bytes:
     if padding >= len(payload):
         raise ConnectionFault(Fault.PADDING)
     return payload[1 : len(payload) - padding]
-
-
-def _grained(deadline_ms: int) -> int:
-    """Return when a deadline is looked at."""
-    return -(-deadline_ms // DEADLINE_GRAIN_MS) * DEADLINE_GRAIN_MS

@@ -33,12 +33,18 @@ class Endings(Generic[M]):
         self._budgets = budgets
 
     def abort(self, stream: Stream[M], code: int, text: str) -> None:
-        """End a stream with a status, because its messages are bad."""
-        if stream.ending is not None:
-            self.out.reset(stream, ErrorCode.CANCEL)
-            return
-        told = stream.kind is Kind.BIDI
-        self.out.fail(stream, code, text)
+        """End a stream with a status, because its messages are bad.
+
+        Queued messages are dropped, or the stream would live on after `cancelled`. If one of them
+        is half sent, its client can no longer be told a status, only an error code.
+        """
+        told = stream.kind is Kind.BIDI and stream.ending is None
+        if stream.queued_bytes:
+            exhausted = code == Code.RESOURCE_EXHAUSTED
+            calm = ErrorCode.ENHANCE_YOUR_CALM if exhausted else ErrorCode.INTERNAL_ERROR
+            self.out.reset(stream, calm)
+        else:
+            self.out.fail(stream, code, text)
         if told:
             self._handler.cancelled(self._connection, stream)
 

@@ -13,7 +13,7 @@ from typing import Final
 from hpack.table import HeaderTable
 
 from net.http2 import huffman
-from net.http2.limits import HEADER_TABLE_BYTES
+from net.http2.limits import HEADER_LIST_BOMB_FACTOR, HEADER_TABLE_BYTES
 from net.http2.wire import ConnectionFault, Fault
 
 Field = tuple[bytes, bytes]
@@ -132,6 +132,8 @@ class HeaderDecoder:
             self.list_bytes += len(field[0]) + len(field[1]) + _ENTRY_OVERHEAD
             if self.list_bytes <= self._list_bytes_max:
                 fields.append(field)
+            elif self.list_bytes > self._list_bytes_max * HEADER_LIST_BOMB_FACTOR:
+                raise ConnectionFault(Fault.HEADER_LIST_BOMB)
         return fields
 
     def _size_updates(self, block: bytes) -> int:

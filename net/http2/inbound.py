@@ -21,7 +21,7 @@ from net.http2.limits import (
 )
 from net.http2.status import Code, quoted
 from net.http2.stream import CLOSED, RECEIVING, Handler, Kind, Stream
-from net.http2.wire import ConnectionFault, ErrorCode, Fault, read_message_prefix
+from net.http2.wire import ErrorCode, read_message_prefix
 
 if TYPE_CHECKING:
     from net.http2.connection import Connection
@@ -61,8 +61,6 @@ class Inbound(Generic[M]):
         """Charge a DATA frame, of whatever stream, to the connection window."""
         self._window -= size
         if self._window < CONNECTION_WINDOW_BYTES // 2:
-            if self._window < 0:
-                raise ConnectionFault(Fault.WINDOW_EXCEEDED)
             self._out.grant(0, CONNECTION_WINDOW_BYTES - self._window)
             self._window = CONNECTION_WINDOW_BYTES
 
@@ -75,8 +73,8 @@ class Inbound(Generic[M]):
         if stream.receive_window < 0:
             self._endings.offence(stream, ErrorCode.FLOW_CONTROL_ERROR)
             return
-        stream.receiving = RECEIVING
-        if payload and not self._consume(stream, payload):
+        stream.receiving = CLOSED if ended else RECEIVING
+        if stream.ending is not None or (payload and not self._consume(stream, payload)):
             return
         if ended:
             self.ended(stream)
@@ -86,6 +84,8 @@ class Inbound(Generic[M]):
     def ended(self, stream: Stream[M]) -> None:
         """Take END_STREAM, from DATA or from trailers."""
         stream.receiving = CLOSED
+        if stream.ending is not None:
+            return
         if stream.partial is not None:
             self._endings.abort(stream, Code.INTERNAL, "unexpected EOF")
         elif stream.kind is Kind.BIDI:
@@ -178,7 +178,7 @@ class Inbound(Generic[M]):
         if stream.kind is Kind.BIDI:
             self._connection.messages_in += 1
             self._handler.message(self._connection, stream, message)
-            return stream.id in self._out.streams
+            return stream.ending is None and stream.id in self._out.streams
         if stream.held is not None:
             text = (
                 "cardinality violation: received multiple request messages "

@@ -34,6 +34,9 @@ HEADER_BLOCK_BYTES_MAX: Final = 16_384
 CONTINUATION_FRAMES_MAX: Final = 8
 """CONTINUATION frames in one block: small fragments are an attack, not a need."""
 
+HEADER_LIST_BOMB_FACTOR: Final = 4
+"""A header list so many times the limit ends the connection, not only its request."""
+
 HEADER_TABLE_BYTES: Final = 4_096
 """The HPACK table a client may use until it has seen our SETTINGS, which say 0."""
 
