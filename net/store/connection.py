@@ -12,7 +12,7 @@ any descriptor of a file drops all of a process's POSIX locks on it. The -wal ca
 """
 
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any, TypeAlias
@@ -98,10 +98,23 @@ class Database:
         """Ask for spare bytes at the end of each page; matters before the first page only."""
         self._raw.reserve_bytes(None, size_bytes)
 
-    def checkpoint(self, *, truncate: bool) -> None:
-        """Move frames from the WAL into the database file. Raises apsw.BusyError."""
+    def checkpoint(self, *, truncate: bool) -> tuple[int, int]:
+        """Move frames from the WAL into the database file. Raises apsw.BusyError.
+
+        Returns how many frames the WAL has, and how many of them are moved now.
+        """
         mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
-        self._raw.wal_checkpoint(mode=mode)
+        frames: tuple[int, int] = self._raw.wal_checkpoint(mode=mode)
+        return frames
+
+    def on_commit(self, note: Callable[[int], None]) -> None:
+        """Let `note` have the number of frames in the WAL after each commit."""
+
+        def hook(_connection: object, _name: str, frames: int) -> int:
+            note(frames)
+            return apsw.SQLITE_OK
+
+        self._raw.set_wal_hook(hook)
 
     def copy_to(self, target: "Database") -> None:
         """Copy the whole database as of now in one step, so that no writer can restart it."""

@@ -7,7 +7,8 @@ may be dropped only up to an index that `durable_applied` or `checkpoint` return
 No one waits for a lock here: there is one writing connection, PASSIVE checkpoints and backups
 on connections of their own never need the write lock, and TRUNCATE runs on the writer itself.
 
-    any thread, beside write()  checkpoint() durable_applied() backup() vacuum_into() wal_bytes()
+    any thread, beside write()  checkpoint() durable_applied() backup() vacuum_into()
+                                wal_bytes() unmoved_bytes()
     the owner's thread only     everything else, checkpoint(truncate=True) too
     under a custom VFS          everything on the owner's thread, between writes
 
@@ -47,6 +48,34 @@ class Copy:
     term: int
 
 
+class _Frames:
+    """How much of the WAL is not in the database file yet. Noted by two threads, read by one:
+    a count that is late by one commit makes a checkpoint come one flush later."""
+
+    __slots__ = ("_moved", "_written")
+
+    def __init__(self) -> None:
+        self._written = 0
+        self._moved = 0
+
+    def committed(self, frames: int) -> None:
+        """Note the frames in the WAL after a commit; fewer than before: it began anew."""
+        if frames < self._written:
+            self._moved = 0
+        self._written = frames
+
+    def checkpointed(self, frames: int, moved: int) -> None:
+        """Note what a checkpoint found and moved."""
+        if frames == moved == 0:
+            self._written = 0
+        self._moved = moved
+
+    @property
+    def unmoved(self) -> int:
+        """Frames that a checkpoint would move."""
+        return max(0, self._written - self._moved)
+
+
 class Store:
     """One generation's database file, open for writing. One owner; see the file's rule."""
 
@@ -62,6 +91,8 @@ class Store:
         self._meta = facts
         self._side: Database | None = None
         self._checkpointing = threading.Lock()
+        self._frames = _Frames()
+        database.on_commit(self._frames.committed)
 
     @classmethod
     def create(
@@ -80,8 +111,8 @@ class Store:
         removed; a store that has applied anything is refused with StoreError.
         """
         path = files.state_path(directory, generation)
-        if disk.exists(path):
-            _refuse_used(disk, path, vfs)
+        if disk.exists(path) and (index := _found_index(disk, path, vfs)):
+            raise StoreError(f"{path} exists and has applied index {index}: it is not made anew")
         files.sweep(disk, path)
         database = connection.writer(path, vfs=vfs, create=True)
         try:
@@ -121,6 +152,17 @@ class Store:
             database.close()
             raise
         return cls(disk, database, directory, generation=generation, facts=facts)
+
+    @classmethod
+    def is_created(
+        cls, disk: Disk, directory: str, *, generation: int = 1, vfs: str | None = None
+    ) -> bool:
+        """Whether a finished store is there; not so for the remains of an unfinished creation.
+
+        Raises StoreError for a file that cannot be read and is too large to be such remains.
+        """
+        path = files.state_path(directory, generation)
+        return disk.exists(path) and _found_index(disk, path, vfs) is not None
 
     @property
     def meta(self) -> Meta:
@@ -197,13 +239,18 @@ class Store:
                 # Busy is a reader or a checkpoint of another process. Nothing depends on this
                 # attempt: the next one finds the same frames.
                 with suppress(apsw.BusyError):
-                    self._checkpointer(truncate=truncate).checkpoint(truncate=truncate)
+                    checkpointer = self._checkpointer(truncate=truncate)
+                    self._frames.checkpointed(*checkpointer.checkpoint(truncate=truncate))
             finally:
                 self._checkpointing.release()
         return self.durable_applied()
 
+    def unmoved_bytes(self) -> int:
+        """Return how much of the WAL waits for a checkpoint: what makes a PASSIVE one due."""
+        return self._frames.unmoved * connection.PAGE_SIZE
+
     def wal_bytes(self) -> int:
-        """Return the size of the WAL file, which is what the checkpoint policy looks at."""
+        """Return the size of the WAL file: what makes a TRUNCATE due. It never shrinks before."""
         wal = self.path + "-wal"
         return self._disk.size_bytes(wal) if self._disk.exists(wal) else 0
 
@@ -276,6 +323,11 @@ class Store:
         return [row for chunk in self._database.chunks(sql, _CHUNK) for row in chunk]
 
 
+def retire(disk: Disk, directory: str, generation: int) -> None:
+    """Delete a generation that was switched away from and is closed, with its companions."""
+    files.sweep(disk, files.state_path(directory, generation))
+
+
 def _write_rows(database: Database, batch: Batch) -> None:
     if batch.changes:
         database.run_each(_INSERT_CHANGE, batch.changes)
@@ -324,24 +376,17 @@ def _open_writer(path: str, vfs: str | None) -> Database:
         raise StoreError(f"{path} is damaged ({error}): see trine check") from error
 
 
-def _refuse_used(disk: Disk, path: str, vfs: str | None) -> None:
-    """Raise StoreError unless the file can only be the remains of an unfinished creation."""
+def _found_index(disk: Disk, path: str, vfs: str | None) -> int | None:
+    """Return the applied index of the store at `path`; None for an unfinished creation."""
     try:
         database = connection.writer(path, vfs=vfs)
         try:
             schema.schema_version(database)
-            index = meta.read(database).index
+            return meta.read(database).index
         finally:
             database.close()
     except (apsw.Error, StoreError) as error:
         # Creation writes a few dozen pages; anything larger was in use and is now damaged.
         if disk.size_bytes(path) > _CREATION_BYTES_MAX:
             raise StoreError(f"{path} exists and cannot be read ({error})") from error
-        return
-    if index > 0:
-        raise StoreError(f"{path} exists and has applied index {index}: it is not made anew")
-
-
-def retire(disk: Disk, directory: str, generation: int) -> None:
-    """Delete a generation that was switched away from and is closed, with its companions."""
-    files.sweep(disk, files.state_path(directory, generation))
+        return None

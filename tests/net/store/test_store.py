@@ -13,7 +13,7 @@ from net.disk import RealDisk
 from net.store.batch import Batch, Meta
 from net.store.connection import plain
 from net.store.errors import StoreError, StoreHeld
-from net.store.store import retire
+from net.store.store import Store, retire
 from tests.stores import IDENTITY, History, filled, new_store, open_store, rows_of
 
 
@@ -305,3 +305,31 @@ def test_every_other_connection_may_read_while_the_store_is_open(tmp_path: Path)
         command = ["sqlite3", str(tmp_path / "state-1.db"), query]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert answer == "21|21\n"
+
+
+def test_a_finished_creation_is_told_from_its_remains(tmp_path: Path) -> None:
+    disk, directory = RealDisk(), str(tmp_path)
+    assert not Store.is_created(disk, directory)
+    new_store(directory).close()
+    assert Store.is_created(disk, directory)
+    path = tmp_path / "state-1.db"
+    path.write_bytes(path.read_bytes()[:8192])
+    assert not Store.is_created(disk, directory)
+    path.write_bytes(b"")
+    assert not Store.is_created(disk, directory)
+
+
+def test_unmoved_bytes_are_what_a_checkpoint_has_to_do(tmp_path: Path) -> None:
+    history = History()
+    with closing(new_store(str(tmp_path))) as store:
+        assert store.unmoved_bytes() == 0
+        store.write(history.batch(history.put(b"/a", value=bytes(100_000))))
+        first = store.unmoved_bytes()
+        assert first >= 100_000
+        store.checkpoint()
+        assert store.unmoved_bytes() == 0
+        assert store.wal_bytes() > first
+        store.write(history.batch(history.put(b"/a", value=bytes(10))))
+        assert 0 < store.unmoved_bytes() < first
+        store.checkpoint(truncate=True)
+        assert (store.unmoved_bytes(), store.wal_bytes()) == (0, 0)
