@@ -35,10 +35,11 @@ class _Chunk:
 class ChangeLog:
     """Changes by revision. Appends at the head, forgets at the tail."""
 
-    __slots__ = ("_chunks", "first", "last")
+    __slots__ = ("_chunks", "_newest", "first", "last")
 
     def __init__(self) -> None:
         self._chunks: dict[int, _Chunk] = {}
+        self._newest: _Chunk | None = None
         self.first = 2
         """The oldest revision that may have an entry."""
         self.last = 1
@@ -50,7 +51,7 @@ class ChangeLog:
         self.first = revision
         self.last = revision - 1
 
-    def append(self, entry: Entry, *, superseded: int, buried: int) -> None:
+    def append(self, entry: Entry, superseded: int, buried: int) -> None:
         """Add the next revision's changes.
 
         `superseded` are the bytes of the versions that these changes replaced (free once the
@@ -58,9 +59,9 @@ class ChangeLog:
         it is beyond).
         """
         revision = self.last + 1
-        chunk = self._chunks.get(revision >> _SHIFT)
-        if chunk is None:
-            chunk = self._chunks[revision >> _SHIFT] = _Chunk(revision & _MASK)
+        chunk = self._newest
+        if chunk is None or not revision & _MASK:
+            chunk = self._newest = self._chunks[revision >> _SHIFT] = _Chunk(revision & _MASK)
         chunk.entries.append(entry)
         chunk.superseded.append(superseded)
         chunk.buried.append(buried)
@@ -109,7 +110,9 @@ class ChangeLog:
         """Drop the entries below `revision`; whole chunks are freed."""
         low = self.first
         for number in range(low >> _SHIFT, revision >> _SHIFT):
-            self._chunks.pop(number, None)
+            gone = self._chunks.pop(number, None)
+            if gone is self._newest:
+                self._newest = None
         chunk = self._chunks.get(revision >> _SHIFT)
         if chunk is not None:
             begin = max(low, (revision >> _SHIFT) << _SHIFT)

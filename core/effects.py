@@ -36,12 +36,6 @@ class Notify(NamedTuple):
     message: Message
 
 
-class Persist(NamedTuple):
-    """Write what a command did to the store, with the next batch."""
-
-    applied: Applied
-
-
 class Erase(NamedTuple):
     """Delete these change rows: a compaction made them invisible. `done`: none are left."""
 
@@ -50,4 +44,5 @@ class Erase(NamedTuple):
     done: bool
 
 
-Effect = Propose | ReadIndex | Reply | Notify | Persist | Erase
+Effect = Propose | ReadIndex | Reply | Notify | Applied | Erase
+"""`Applied` itself asks that what a command did is written to the store, with the next batch."""

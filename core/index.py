@@ -43,22 +43,23 @@ class KeyIndex:
         self._keys = SortedList(live)
         self._dead = SortedList(dead)
 
-    def put(self, version: Version) -> Version | None:
-        """Make `version` the live one of its key and return the live one it replaces."""
+    def create(self, version: Version) -> None:
+        """Enter the first version of a key that is not live."""
         key = version.key
-        previous = self.live.get(key)
         self.live[key] = version
-        if previous is None:
-            self._keys.add(key)
-            if key in self.history:
-                self._dead.discard(key)
+        self._keys.add(key)
+        if key in self.history:
+            self._dead.discard(key)
+
+    def replace(self, version: Version, previous: Version) -> None:
+        """Make `version` the live one instead of `previous`, which stays as history."""
+        key = version.key
+        self.live[key] = version
+        older = self.history.get(key)
+        if older is None:
+            self.history[key] = [previous]
         else:
-            older = self.history.get(key)
-            if older is None:
-                self.history[key] = [previous]
-            else:
-                older.append(previous)
-        return previous
+            older.append(previous)
 
     def bury(self, tombstone: Version) -> Version:
         """Make `tombstone` the newest version of a live key and return the one it replaces."""

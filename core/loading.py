@@ -87,15 +87,7 @@ class _Loader:
         change = (
             tombstone(key, mod=main, number=number)
             if buried
-            else put_version(
-                key,
-                value or b"",
-                mod=main,
-                create=create,
-                version=version,
-                lease=lease,
-                number=number,
-            )
+            else put_version(key, value or b"", main, create, version, lease, number)
         )
         previous = self._newest.get(key)
         self._newest[key] = change
@@ -136,8 +128,8 @@ class _Loader:
             raise BrokenStateError(f"revision {log.last + 1} has no change row")
         log.append(
             entry[0] if len(entry) == 1 else tuple(entry),
-            superseded=self._superseded,
-            buried=self._buried,
+            self._superseded,
+            self._buried,
         )
         self._entry = []
         self._superseded = 0

@@ -43,8 +43,8 @@ from core.operations import (
 from core.ranges import PageCounts
 from core.records import Version
 from core.state import Lease, State, add_lease, drop_lease
-from core.txn import check_put_against, delete_range, put, run
-from core.writes import Writer
+from core.txn import check_put_against, delete_range, run
+from core.writes import Writer, put_one
 
 
 class LeaseGranted(NamedTuple):
@@ -84,7 +84,7 @@ class Applied(NamedTuple):
     facts: tuple[Fact, ...] = ()
 
 
-def apply(state: State, command: Command, *, index: int, term: int, counts: PageCounts) -> Applied:
+def apply(state: State, command: Command, index: int, term: int, counts: PageCounts) -> Applied:
     """Apply one command of the pack at (index, term) to the state."""
     if state.alarms and (refusal := _refused_by_alarm(state, command)):
         return Applied(refusal)
@@ -141,10 +141,13 @@ def _put(state: State, command: Put) -> Applied:
         failure := check_put_against(state, command)
     ):
         return Applied(failure)
-    writer = Writer(state)
-    previous = put(command, writer)
-    changes = writer.commit()
-    return Applied(PutAnswer(state.revision, previous), changes)
+    key, value, lease, prev_kv, ignore_value, ignore_lease = command
+    if ignore_value:
+        value = state.index.live[key].value
+    if ignore_lease:
+        lease = state.index.live[key].lease
+    version, previous = put_one(state, key, value, lease)
+    return Applied(PutAnswer(version.mod, previous if prev_kv else None), (version,))
 
 
 def _delete_range(state: State, command: DeleteRange) -> Applied:

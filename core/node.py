@@ -23,7 +23,7 @@ from core.answers import (
 )
 from core.codec import ProposalId, Proposed, encode
 from core.compaction import is_scrubbed, scrub_step
-from core.effects import Effect, Erase, Notify, Persist, Propose, ReadIndex, Reply
+from core.effects import Effect, Erase, Notify, Propose, ReadIndex, Reply
 from core.errors import NO_SPACE, REQUEST_TOO_LARGE, STOPPED, TOO_MANY_REQUESTS, Failure
 from core.hashing import HashJob, hash_step, open_hash
 from core.inputs import (
@@ -245,9 +245,10 @@ class Node:
         state = self.state
         assert index > state.applied_index, "INV-APPLY-ONCE"
         changes: list[Version] = []
+        effects, counts = self._effects, self.counts
         for proposed in commands:
-            applied = apply(state, proposed.command, index=index, term=term, counts=self.counts)
-            self._effects.append(Persist(applied))
+            applied = apply(state, proposed.command, index, term, counts)
+            effects.append(applied)
             changes += applied.changes
             if applied.facts:
                 self._note_facts(applied)

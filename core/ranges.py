@@ -135,16 +135,20 @@ def _read_past(state: State, query: Range, counts: PageCounts, head: int) -> Ran
     return _finish(versions, query, head, counts.count(state, key, query.range_end, revision))
 
 
+_FETCH_MAX = (1 << 63) - 1
+
+
 def _fetch_limit(query: Range) -> int:
     """Return how many keys to read: one more than the limit, or 0 for all.
 
     etcd limits before it sorts if the order is NONE, even where the target then means
-    ascending; with an order or a filter it reads all first.
+    ascending; with an order or a filter it reads all first. A limit may be the largest int64,
+    one above which no slice can be taken.
     """
     limit = query.limit
     if limit <= 0 or not has_default_order(query) or has_revision_filters(query):
         return 0
-    return limit + 1
+    return min(limit + 1, _FETCH_MAX)
 
 
 def _finish(versions: list[Version], query: Range, head: int, count: int) -> RangeAnswer:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 _ONE_BYTE = tuple(bytes((n,)) for n in range(128))
 _INT64_MASK = (1 << 64) - 1
+_KEY_HEADS = tuple(b"\x0a" + size for size in _ONE_BYTE)
 
 
 class Version(NamedTuple):
@@ -41,6 +42,9 @@ class Version(NamedTuple):
         return self.version == 0
 
 
+_new_version = Version._make
+
+
 def varint(number: int) -> bytes:
     """Return protobuf's base-128 form of an int64; negative numbers take ten bytes."""
     if 0 <= number < 0x80:
@@ -59,29 +63,30 @@ def varint(number: int) -> bytes:
 
 
 def put_version(
-    key: bytes, value: bytes, *, mod: int, create: int, version: int, lease: int, number: int
+    key: bytes, value: bytes, mod: int, create: int, version: int, lease: int, number: int
 ) -> Version:
-    """Return the stored form of a put."""
+    """Return the stored form of a put. Positional: this is the hottest call of a write."""
     size = len(value)
     mod_bytes = varint(mod)
-    parts = [
-        b"\x0a",
-        varint(len(key)),
-        key,
-        b"\x10",
-        mod_bytes if create == mod else varint(create),
-        b"\x18",
-        mod_bytes,
-        b"\x20",
-        varint(version),
-    ]
-    if lease:
-        parts += (b"\x30", varint(lease))
-    if size:
-        parts += (b"\x2a", varint(size), value)
-    record = b"".join(parts)
+    key_size = len(key)
+    record = b"".join(
+        (
+            _KEY_HEADS[key_size] if key_size < 128 else b"\x0a" + varint(key_size),
+            key,
+            b"\x10",
+            mod_bytes if create == mod else varint(create),
+            b"\x18",
+            mod_bytes,
+            b"\x20",
+            _ONE_BYTE[version] if version < 128 else varint(version),
+            b"\x30" + varint(lease) if lease else b"",
+            b"\x2a" + varint(size) if size else b"",
+            value,
+        )
+    )
     framed = b"\x12" + varint(len(record)) + record
-    return Version(key, mod, create, version, lease, number, framed, size, row_hash_of(framed))
+    row_hash = int.from_bytes(sha1(framed, usedforsecurity=False).digest()[:8], "big")
+    return _new_version((key, mod, create, version, lease, number, framed, size, row_hash))
 
 
 def tombstone(key: bytes, *, mod: int, number: int) -> Version:

@@ -29,36 +29,10 @@ class Writer:
 
     def put(self, key: bytes, value: bytes, lease: int) -> Version | None:
         """Write a key and return the live version it replaces."""
-        state = self.state
-        state.change_count = number = state.change_count + 1
-        previous = state.index.live.get(key)
-        main = self.main
-        if previous is None:
-            version = put_version(
-                key, value, mod=main, create=main, version=1, lease=lease, number=number
-            )
-            state.resident_bytes += len(key) + len(version.framed) + _NEW_KEY_COST
-            live_hash = state.live_hash + version.row_hash
-        else:
-            version = put_version(
-                key,
-                value,
-                mod=main,
-                create=previous.create,
-                version=previous.version + 1,
-                lease=lease,
-                number=number,
-            )
-            weight = version_bytes(version)
-            state.resident_bytes += weight
-            self._superseded += version_bytes(previous)
-            live_hash = state.live_hash + version.row_hash - previous.row_hash
-        state.index.put(version)
-        state.live_hash = live_hash & HASH_MASK
-        state.chain_hash = (state.chain_hash * CHAIN_FACTOR + version.row_hash) & HASH_MASK
-        if lease or (previous is not None and previous.lease):
-            self._move_lease(key, previous.lease if previous is not None else 0, lease)
-        self.changes.append(version)
+        previous = self.state.index.live.get(key)
+        self.changes.append(_place(self.state, self.main, key, value, lease, previous))
+        if previous is not None:
+            self._superseded += len(previous.framed) + VERSION_COST_BYTES
         return previous
 
     def delete(self, key: bytes) -> Version:
@@ -75,7 +49,7 @@ class Writer:
         state.live_hash = (state.live_hash - previous.row_hash) & HASH_MASK
         state.chain_hash = (state.chain_hash * CHAIN_FACTOR + buried.row_hash) & HASH_MASK
         if previous.lease:
-            self._move_lease(key, previous.lease, 0)
+            _move_lease(state, key, previous.lease, 0)
         self.changes.append(buried)
         return previous
 
@@ -87,19 +61,60 @@ class Writer:
         state = self.state
         assert state.changes.last == self.main - 1, "INV-REV-DENSE"
         entry: Entry = changes[0] if len(changes) == 1 else tuple(changes)
-        state.changes.append(entry, superseded=self._superseded, buried=self._buried)
+        state.changes.append(entry, self._superseded, self._buried)
         state.revision = self.main
         state.logged_count = state.change_count
         return tuple(changes)
 
-    def _move_lease(self, key: bytes, old: int, new: int) -> None:
-        if old == new:
-            return
-        leases = self.state.leases
-        if old and (lease := leases.get(old)) is not None:
-            lease.keys.pop(key, None)
-        if new:
-            leases[new].keys[key] = None
+
+def put_one(state: State, key: bytes, value: bytes, lease: int) -> tuple[Version, Version | None]:
+    """Write one key as a revision of its own; return the new version and the one it replaces.
+
+    What a `Writer` with one put does, without the writer: most commands are this.
+    """
+    main = state.revision + 1
+    previous = state.index.live.get(key)
+    version = _place(state, main, key, value, lease, previous)
+    superseded = 0 if previous is None else len(previous.framed) + VERSION_COST_BYTES
+    state.changes.append(version, superseded, 0)
+    state.revision = main
+    state.logged_count = state.change_count
+    return version, previous
+
+
+def _place(
+    state: State, main: int, key: bytes, value: bytes, lease: int, previous: Version | None
+) -> Version:
+    """Make a put's version and move index, account, hash and lease; the log is the caller's."""
+    state.change_count = number = state.change_count + 1
+    if previous is None:
+        version = put_version(key, value, main, main, 1, lease, number)
+        row_hash = version.row_hash
+        state.resident_bytes += len(key) + len(version.framed) + _NEW_KEY_COST
+        state.live_hash = (state.live_hash + row_hash) & HASH_MASK
+        state.index.create(version)
+        if lease:
+            _move_lease(state, key, 0, lease)
+    else:
+        version = put_version(
+            key, value, main, previous.create, previous.version + 1, lease, number
+        )
+        row_hash = version.row_hash
+        state.resident_bytes += len(version.framed) + VERSION_COST_BYTES
+        state.live_hash = (state.live_hash + row_hash - previous.row_hash) & HASH_MASK
+        state.index.replace(version, previous)
+        if lease != previous.lease:
+            _move_lease(state, key, previous.lease, lease)
+    state.chain_hash = (state.chain_hash * CHAIN_FACTOR + row_hash) & HASH_MASK
+    return version
+
+
+def _move_lease(state: State, key: bytes, old: int, new: int) -> None:
+    leases = state.leases
+    if old and (lease := leases.get(old)) is not None:
+        lease.keys.pop(key, None)
+    if new:
+        leases[new].keys[key] = None
 
 
 _NEW_KEY_COST = VERSION_COST_BYTES + KEY_COST_BYTES

@@ -18,7 +18,6 @@ from core.effects import (
     Effect,
     Erase,
     Notify,
-    Persist,
     Propose,
     ReadIndex,
     Reply,
@@ -26,6 +25,7 @@ from core.effects import (
 from core.ids import Index, MemberId, Term
 from core.inputs import Committed, Deposed, Elected, Input, ReadReady, Refused, Ticked
 from core.limits import PACK_BYTES_MAX, PACK_COMMANDS_MAX
+from core.machine import Applied
 from core.node import Node
 from net import replicator as raft
 from net.disk import DiskFull
@@ -171,10 +171,9 @@ class Driver:
             kind = type(effect)
             if kind is Reply:
                 io.replies.append(effect)  # type: ignore[arg-type]  # by kind
-            elif kind is Persist:
-                applied = effect.applied  # type: ignore[union-attr]  # by kind
-                if applied.changes or applied.facts:
-                    self.buffer.add(applied, now_ms)
+            elif isinstance(effect, Applied):
+                if effect.changes or effect.facts:
+                    self.buffer.add(effect, now_ms)
             elif kind is Propose:
                 self._batch.append(effect)  # type: ignore[arg-type]  # by kind
             elif kind is Notify:
