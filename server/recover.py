@@ -27,7 +27,6 @@ from net.journal import Journal, Recovered, Reserve, SnapshotMark
 from net.local import LocalEngine
 from net.metrics import Metrics
 from net.store.batch import Identity
-from net.store.files import state_path
 from net.store.store import Store
 from net.telemetry import Logger
 
@@ -149,16 +148,10 @@ def _check_format(where: Directory) -> None:
 
 def _open_store(where: Directory, found: Recovered, identity: Identity) -> Store:
     generation = found.store_switch.generation if found.store_switch is not None else 1
-    path = state_path(where.data, generation)
     untouched = found.store_switch is None and found.last_index == 0
-    if untouched and not _is_complete(where, path):
+    if untouched and not Store.is_created(where.disk, where.data, vfs=where.vfs):
         return Store.create(where.disk, where.data, identity=identity, vfs=where.vfs)
     return Store.open(where.disk, where.data, generation=generation, vfs=where.vfs)
-
-
-def _is_complete(where: Directory, path: str) -> bool:
-    """Whether a store file is more than the remains of an unfinished first start."""
-    return where.disk.exists(path) and where.disk.size_bytes(path) > 0
 
 
 def _join(journal: Journal, store: Store) -> None:
