@@ -5,6 +5,9 @@ it, each in one thread. Nothing is durable before `sync` returned a position at 
 (INV-REPLY-AFTER-PERSIST rests on that). Any error of the disk but `DiskFull` ends this journal: it
 is poisoned, and the member recovers by opening it anew.
 
+What remains: damage inside the batches that no later batch, seal or opening has recorded as synced
+(the last one or two of a member that crashed) looks like a torn tail, and is cut.
+
     | call          | runs in  | blocks for                                      |
     |---------------|----------|-------------------------------------------------|
     | append        | owner    | one pwrite into blocks that were written before |

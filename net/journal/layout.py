@@ -181,29 +181,22 @@ class Encoded(NamedTuple):
 
 def encode_batch(frames: Sequence[Frame], at: Position, chain: int, synced: Position) -> Encoded:
     """Lay out a batch that will stand at `at`, after frames whose chain ends with `chain`."""
-    crc32 = zlib.crc32
-    pack_frame = _FRAME.pack
-    parts: list[bytes] = []
-    lengths: list[int] = []
-    for frame in frames:
-        payload = frame.payload
-        length = len(payload)
-        parts.append(pack_frame(length, frame.type, frame.term, frame.index))
-        parts.append(payload)
-        lengths.append(_FRAME_BYTES + length + len(_PADS[length & 7]))
-    size = sum(lengths)
-    body = _HEAD.pack(chain, at.offset, *synced, size, len(frames))
+    crc32, pack_frame, pads = zlib.crc32, _FRAME.pack, _PADS
+    sizes = [frame_bytes(len(frame.payload)) for frame in frames]
+    body = _HEAD.pack(chain, at.offset, *synced, sum(sizes), len(frames))
     generation = _GENERATION.pack(_HEAD_MAGIC, at.segment)
     seed = crc32(body, crc32(generation))
     out = [generation, seed.to_bytes(4, "little"), body]
     places: list[tuple[int, int]] = []
     offset = at.offset + HEAD_BYTES
-    part = iter(parts)
-    for stretch, fields, payload in zip(lengths, part, part, strict=True):
+    for frame, size in zip(frames, sizes, strict=True):
+        payload = frame.payload
+        length = len(payload)
+        fields = pack_frame(length, frame.type, frame.term, frame.index)
         places.append((offset, seed))
         seed = crc32(payload, crc32(fields, seed))
-        out += (seed.to_bytes(4, "little"), fields, payload, _PADS[len(payload) & 7])
-        offset += stretch
+        out += (seed.to_bytes(4, "little"), fields, payload, pads[length & 7])
+        offset += size
     return Encoded(b"".join(out), places, seed)
 
 
@@ -276,12 +269,12 @@ def decode_frame(image: bytes, offset: int, seed: int) -> tuple[Frame, int, int]
     crc = zlib.crc32(payload, zlib.crc32(image[offset + 4 : start], seed))
     if crc != int.from_bytes(image[offset : offset + 4], "little"):
         return None
-    return Frame(kind, Term(term), Index(index), payload), end + len(_PADS[length & 7]), crc
+    return Frame(kind, Term(term), Index(index), payload), offset + frame_bytes(length), crc
 
 
 def frame_bytes(payload_bytes: int) -> int:
     """Return what a frame with such a payload takes in a segment."""
-    return _FRAME_BYTES + payload_bytes + len(_PADS[payload_bytes & 7])
+    return (_FRAME_BYTES + payload_bytes + 7) & ~7
 
 
 class Batch(NamedTuple):
