@@ -51,27 +51,27 @@ DEFAULT = Config(
     notices=(),
 )
 
-KUBEADM = """\
---advertise-client-urls=https://10.0.0.5:2379
---cert-file=/etc/kubernetes/pki/etcd/server.crt
---client-cert-auth=true
---data-dir=/var/lib/etcd
---feature-gates=InitialCorruptCheck=true
---initial-advertise-peer-urls=https://10.0.0.5:2380
---initial-cluster=cp-1=https://10.0.0.5:2380
---key-file=/etc/kubernetes/pki/etcd/server.key
---listen-client-urls=https://127.0.0.1:2379,https://10.0.0.5:2379
---listen-metrics-urls=http://127.0.0.1:2381
---listen-peer-urls=https://10.0.0.5:2380
---name=cp-1
---peer-cert-file=/etc/kubernetes/pki/etcd/peer.crt
---peer-client-cert-auth=true
---peer-key-file=/etc/kubernetes/pki/etcd/peer.key
---peer-trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt
---snapshot-count=10000
---trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt
---watch-progress-notify-interval=5s
-""".split()
+KUBEADM = (
+    "--advertise-client-urls=https://10.0.0.5:2379",
+    "--cert-file=/etc/kubernetes/pki/etcd/server.crt",
+    "--client-cert-auth=true",
+    "--data-dir=/var/lib/etcd",
+    "--feature-gates=InitialCorruptCheck=true",
+    "--initial-advertise-peer-urls=https://10.0.0.5:2380",
+    "--initial-cluster=cp-1=https://10.0.0.5:2380",
+    "--key-file=/etc/kubernetes/pki/etcd/server.key",
+    "--listen-client-urls=https://127.0.0.1:2379,https://10.0.0.5:2379",
+    "--listen-metrics-urls=http://127.0.0.1:2381",
+    "--listen-peer-urls=https://10.0.0.5:2380",
+    "--name=cp-1",
+    "--peer-cert-file=/etc/kubernetes/pki/etcd/peer.crt",
+    "--peer-client-cert-auth=true",
+    "--peer-key-file=/etc/kubernetes/pki/etcd/peer.key",
+    "--peer-trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt",
+    "--snapshot-count=10000",
+    "--trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt",
+    "--watch-progress-notify-interval=5s",
+)
 
 
 def test_nothing_given_is_etcds_defaults() -> None:

@@ -25,7 +25,7 @@ def test_a_listen_url_is_read(text: str, url: ListenUrl) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "ftp://h:1", "http://", "http://host:1", "unix://"])
 def test_a_wrong_listen_url_is_told_how_to_write_one(text: str) -> None:
-    with pytest.raises(UrlError, match="; write http://127.0.0.1:2379, "):
+    with pytest.raises(UrlError, match=r"; write http://127\.0\.0\.1:2379, "):
         listening(text, is_tcp_tls=False)
 
 
