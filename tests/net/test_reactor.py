@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from net.http1 import Http1Response
 from net.listen import PeerInfo, Role
@@ -10,12 +13,15 @@ from net.reactor import (
     LINGER_MS_MAX,
     OUTPUT_BYTES_MAX,
     RECV_BYTES,
+    SEND_BYTES_MAX,
     SNIFF_MS_MAX,
+    STALL_MS_MAX,
+    SWEEP_CONNECTIONS,
     TAKE_BYTES,
     TURN_BYTES_MAX,
 )
 from net.sockets import READ, WRITE
-from tests.loopback import PREFACE, Echo, Stage
+from tests.loopback import PREFACE, Echo, FakeLink, Stage
 
 LOST = ConnectionResetError(104, "Connection reset by peer")
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -210,6 +216,31 @@ def test_a_client_that_does_not_read_last_words_is_closed_in_time() -> None:
     assert link.is_closed
 
 
+def test_last_words_that_nobody_takes_do_not_keep_a_connection() -> None:
+    stage = Stage()
+    link = stage.connect(PREFACE)
+    link.room = 10
+    link.inbox.append(b"x" * 100 + b"bye.")
+    stage.settle()
+    for _ in range(3):
+        link.room = 10
+        stage.settle(after_ms=STALL_MS_MAX - 1_000)
+    assert (len(link.sent), link.is_closed) == (40, False)
+    stage.settle(after_ms=STALL_MS_MAX + 100)
+    assert (link.is_closed, stage.application.codecs[0].ended) == (True, 1)
+
+
+def test_many_connections_are_looked_at_in_several_turns() -> None:
+    stage = Stage()
+    links = [stage.sockets.connect() for _ in range(3 * SWEEP_CONNECTIONS)]
+    stage.settle()
+    stage.now_ms += SNIFF_MS_MAX + 100
+    assert stage.reactor.turn(0.0)
+    assert len(stage.reactor) == 2 * SWEEP_CONNECTIONS
+    stage.settle()
+    assert all(link.is_closed for link in links)
+
+
 def test_a_deadline_of_a_codec_is_ticked() -> None:
     stage = Stage()
     stage.connect(PREFACE)
@@ -284,3 +315,71 @@ def test_a_stop_closes_what_is_left_after_the_grace() -> None:
     stage.now_ms += 1
     assert stage.reactor.turn(0.0)
     assert (stage.reactor.is_over, link.is_closed, application.codecs[0].ended) == (True, True, 1)
+
+
+class Talk(RuleBasedStateMachine):
+    """Any order of connecting, speaking, stalling and losing; every byte once and in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage = Stage()
+        self.links: list[FakeLink] = []
+        self.said: dict[FakeLink, bytes] = {}
+
+    def open_links(self) -> list[FakeLink]:
+        return [link for link in self.links if not link.is_closed and not link.is_shut]
+
+    def codec_of(self, link: FakeLink) -> Echo:
+        return next(codec for codec in self.stage.application.codecs if codec.peer is link.peer)
+
+    @rule(room=st.sampled_from([0, 1, 1 << 30]))
+    def connect(self, room: int) -> None:
+        link = self.stage.connect(PREFACE, peer=PeerInfo(f"client {len(self.links)}"))
+        link.room = room
+        self.links.append(link)
+        self.said[link] = b""
+
+    @precondition(lambda self: self.open_links())
+    @rule(data=st.data(), size=st.sampled_from([1, TAKE_BYTES, SEND_BYTES_MAX + 1]))
+    def speak(self, data: st.DataObject, size: int) -> None:
+        link = data.draw(st.sampled_from(self.open_links()))
+        word = bytes([97 + len(self.said[link]) % 26]) * size
+        self.codec_of(link).say(word)
+        self.said[link] += word
+
+    @precondition(lambda self: self.open_links())
+    @rule(data=st.data(), room=st.sampled_from([0, 1, 100_000, 1 << 30]))
+    def give_room(self, data: st.DataObject, room: int) -> None:
+        data.draw(st.sampled_from(self.open_links())).room = room
+
+    @precondition(lambda self: self.open_links())
+    @rule(data=st.data(), last=st.sampled_from([b"", b"bye.", LOST]))
+    def end(self, data: st.DataObject, last: bytes | OSError) -> None:
+        data.draw(st.sampled_from(self.open_links())).inbox.append(last)
+
+    @rule(after_ms=st.sampled_from([0, 50, 2_000, 40_000]))
+    def work(self, after_ms: int) -> None:
+        self.stage.reactor.wake()
+        self.stage.settle(after_ms=after_ms)
+
+    @invariant()
+    def every_byte_once_and_in_order(self) -> None:
+        for link in self.links:
+            assert self.said[link].startswith(link.sent)
+
+    def teardown(self) -> None:
+        for link in self.open_links():
+            link.room = 1 << 30
+        self.stage.reactor.wake()
+        self.stage.settle()
+        for link in self.open_links():
+            assert link.sent == self.said[link]
+        self.stage.reactor.stop(0)
+        self.stage.settle()
+        assert (self.stage.reactor.is_over, len(self.stage.reactor)) == (True, 0)
+        assert [codec.ended for codec in self.stage.application.codecs] == [1] * len(self.links)
+        assert all(link.is_closed for link in self.links)
+
+
+Talk.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+test_any_order_of_events_keeps_every_byte = Talk.TestCase
