@@ -136,7 +136,7 @@ class Http1Connection:
         self._body = bytearray()
         self._awaited: Http1Pending | None = None
         self._held_bytes = 0
-        self._out: deque[bytes] = deque()
+        self._out: deque[memoryview] = deque()
         self._now_ms = now_ms
         self._is_draining = False
         self.pending_bytes = 0
@@ -171,15 +171,17 @@ class Http1Connection:
 
     def take(self, limit: int) -> bytes:
         """Return output, at most `limit` bytes and b"" if there is none."""
-        if not self._out:
-            return b""
-        data = self._out.popleft() if len(self._out) == 1 else b"".join(self._out)
-        self._out.clear()
-        if len(data) > limit:
-            self._out.append(data[limit:])
-            data = data[:limit]
-        self.pending_bytes -= len(data)
-        return data
+        pieces: list[memoryview] = []
+        room = limit
+        while self._out and room > 0:
+            piece = self._out.popleft()
+            if len(piece) > room:
+                self._out.appendleft(piece[room:])
+                piece = piece[:room]
+            pieces.append(piece)
+            room -= len(piece)
+        self.pending_bytes -= limit - room
+        return b"".join(pieces)
 
     def drain(self, now_ms: int) -> None:
         """Finish the request that is under way, then close."""
@@ -300,5 +302,5 @@ class Http1Connection:
 
     def _emit(self, data: bytes | None) -> None:
         if data:
-            self._out.append(data)
+            self._out.append(memoryview(data))
             self.pending_bytes += len(data)
