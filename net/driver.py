@@ -40,6 +40,7 @@ TICK_MS = 50
 """How often time alone makes a turn: lease deadlines are this sharp."""
 CHECKPOINT_WAL_BYTES = 4 << 20
 CHECKPOINT_FORCED_WAL_BYTES = 64 << 20
+CHECKPOINT_FORCED_PAUSE_MS = 1000
 
 
 @frozen
@@ -111,6 +112,7 @@ class Driver:
         self._appended = 0
         self._syncing = False
         self._checkpointing = False
+        self._force_at_ms = 0
         self._preparing = False
         self._last_checkpoint_ms = 0
         self._last_tick_ms = -TICK_MS
@@ -320,10 +322,13 @@ class Driver:
             self._io.jobs.append(Job("prepare", self.journal.prepare_next))
 
     def _after_flush(self, now_ms: int) -> None:
-        wal_bytes = self.store.wal_bytes()
-        if wal_bytes > CHECKPOINT_FORCED_WAL_BYTES and not self._checkpointing:
+        if self._checkpointing:
+            return
+        if self.store.wal_bytes() > CHECKPOINT_FORCED_WAL_BYTES and now_ms >= self._force_at_ms:
+            # A reader of another process may keep it from emptying the file: not at every flush.
+            self._force_at_ms = now_ms + CHECKPOINT_FORCED_PAUSE_MS
             self._drop_log(self.store.checkpoint(truncate=True))
-        elif wal_bytes > CHECKPOINT_WAL_BYTES and not self._checkpointing:
+        elif self.store.unmoved_bytes() > CHECKPOINT_WAL_BYTES:
             self._checkpointing = True
             self._io.jobs.append(Job("checkpoint", self.store.checkpoint))
 
