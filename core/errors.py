@@ -53,9 +53,8 @@ MEMBER_EXISTS = _etcd(FAILED_PRECONDITION, "member ID already exist")
 PEER_URL_EXISTS = _etcd(FAILED_PRECONDITION, "Peer URLs already exists")
 MEMBER_BAD_URLS = _etcd(INVALID_ARGUMENT, "given member URLs are invalid")
 MEMBER_NOT_LEARNER = _etcd(FAILED_PRECONDITION, "can only promote a learner member")
-NOT_ENOUGH_STARTED = _etcd(
-    FAILED_PRECONDITION, "re-configuration failed due to not enough started members"
-)
+# etcd answers this one with a plain error, which gRPC sends as UNKNOWN.
+NOT_ENOUGH_STARTED = _etcd(UNKNOWN, "re-configuration failed due to not enough started members")
 UNHEALTHY = _etcd(UNAVAILABLE, "unhealthy cluster")
 NOT_LEADER = _etcd(FAILED_PRECONDITION, "not leader")
 NO_LEADER = _etcd(UNAVAILABLE, "no leader")

@@ -120,7 +120,8 @@ def _port(
     facts = MemberFacts(
         identity.member_id, config.name, config.advertise_peer, config.advertise_client
     )
-    cluster = Cluster(facts, lambda: encoder.header(driver.node.state.revision))
+    # etcd's Cluster service fills every field of a header but the revision.
+    cluster = Cluster(facts, lambda: encoder.header(0))
     maintenance = Maintenance(
         driver, cluster, encoder, log, disk=RealDisk(), directory=config.data_dir
     )

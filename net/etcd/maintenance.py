@@ -13,7 +13,6 @@ from core.errors import (
     BAD_TRANSFEREE,
     DOWNGRADE_BAD_FORMAT,
     DOWNGRADE_BAD_TARGET,
-    DOWNGRADE_NOT_RUNNING,
     NO_LEADER,
     NO_SPACE,
     NOT_LEADER,
@@ -36,6 +35,7 @@ SNAPSHOT_QUEUE_BYTES_MAX = 1 << 20
 """Bytes of a snapshot that wait for the client before reading pauses."""
 DIGEST_BYTES = 32
 STORAGE_VERSION = "3.7.0"
+CLUSTER_VERSION = "3.7"
 ETCD_VERSION = "3.7.0"
 """What Status reports: RangeStream is served, so clients may take us for etcd 3.7."""
 
@@ -98,7 +98,7 @@ class Maintenance:
             case "MoveLeader":
                 self._move_leader(call, pb.MoveLeaderRequest.FromString(message).targetID)
             case "Downgrade":
-                call.fail(_downgrade(pb.DowngradeRequest.FromString(message)))
+                self._downgrade(call, pb.DowngradeRequest.FromString(message))
             case "Check" | "Watch":
                 self._health(call, health_pb2.HealthCheckRequest.FromString(message))
             case name:
@@ -138,7 +138,7 @@ class Maintenance:
         role = driver.engine.role
         errors = [] if role.leader else [NO_LEADER.text]
         for member, kind in sorted(state.alarms):
-            errors.append(f"memberID:{member} alarm:{pb.AlarmType.Name(kind)} ")
+            errors.append(_described(member, kind))
         response = pb.StatusResponse(
             version=ETCD_VERSION,
             dbSize=driver.store.size_bytes(),
@@ -154,6 +154,14 @@ class Maintenance:
         )
         response.header.ParseFromString(_header_body(self._header()))
         return response
+
+    def _downgrade(self, call: Call, request: pb.DowngradeRequest) -> None:
+        """Refuse to go back; etcd answers the end of what was not begun as if it had been."""
+        if request.action == pb.DowngradeRequest.CANCEL:
+            response = pb.DowngradeResponse(version=CLUSTER_VERSION)
+            call.reply(self._header() + response.SerializeToString())
+        else:
+            call.fail(_downgrade_refusal(request.version))
 
     def _move_leader(self, call: Call, target: int) -> None:
         role = self._driver.engine.role
@@ -275,11 +283,16 @@ def _header_body(framed: bytes) -> bytes:
     return framed[2:]
 
 
-def _downgrade(request: pb.DowngradeRequest) -> Failure:
+def _described(member_id: int, kind: int) -> str:
+    """Return an alarm as etcd prints it: without a 0, an unknown kind as its number."""
+    named = pb.AlarmType.DESCRIPTOR.values_by_number.get(kind)
+    member = f"memberID:{member_id} " if member_id else ""
+    return f"{member}alarm:{kind if named is None else named.name} "
+
+
+def _downgrade_refusal(version: str) -> Failure:
     """Trine has no older format to go back to: each answer is etcd's refusal."""
-    if request.action == pb.DowngradeRequest.CANCEL:
-        return DOWNGRADE_NOT_RUNNING
-    parts = request.version.split(".")
+    parts = version.split(".")
     if len(parts) not in (2, 3) or not all(part.isdigit() for part in parts):
         return DOWNGRADE_BAD_FORMAT
     return DOWNGRADE_BAD_TARGET
