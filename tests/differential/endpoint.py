@@ -21,6 +21,7 @@ UNLIMITED = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.http2.bdp_probe", 0),
 ]
 DEADLINE_S = 20.0
 RECONNECTS_MAX = 50
