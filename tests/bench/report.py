@@ -56,7 +56,8 @@ def table(results: Results) -> list[list[str]]:
     servers = results.servers()
     both = len(servers) > 1
     header = ["cell", *(part for name in servers for part in _columns(name)), "client us"]
-    rows = [header + (["throughput", "p99"] if both else []) + ["x fdatasync"]]
+    header += ["throughput", "p99"] if both else []
+    rows = [[*header, "x fdatasync", "others' cores"]]
     for one in compare(results):
         last = one.by_server.get(servers[-1])
         cells = [one.cell]
@@ -67,7 +68,8 @@ def table(results: Results) -> list[list[str]]:
             cells.append(ratio(one.throughput_ratio(servers[-1], servers[0])))
             cells.append(ratio(one.p99_ratio(servers[-1], servers[0])))
         syncs = [f"{s.syncs:.2f}" for s in one.by_server.values() if s.syncs]
-        rows.append([*cells, " / ".join(syncs)])
+        foreign = [f"{s.foreign_cores:.1f}" for s in one.by_server.values()]
+        rows.append([*cells, " / ".join(syncs), " / ".join(foreign)])
     return rows
 
 

@@ -15,7 +15,11 @@ from tests.bench.generator import Sample
 
 @attrs.frozen
 class Row:
-    """One measured cell. Latencies in microseconds; `syncs` is p50 over a raw fdatasync's p50."""
+    """One measured cell. Latencies in microseconds; `syncs` is p50 over a raw fdatasync's p50.
+
+    `foreign_cores` were busy meanwhile with neither the server nor the generator: what the row had
+    to do without.
+    """
 
     cell: str
     server: str
@@ -29,6 +33,7 @@ class Row:
     server_cores: float
     client_cpu_us: float
     client_cores: float
+    foreign_cores: float
     errors: int
     first_error: str = ""
     syncs: float = 0
@@ -50,6 +55,7 @@ class Row:
             server_cores=sample["server_cores"],
             client_cpu_us=sample["client_cpu_us"],
             client_cores=sample["client_cores"],
+            foreign_cores=sample["foreign_cores"],
             errors=sample.errors,
             first_error=sample.first_error,
             items_per_second=sample.numbers.get("items", 0) / max(sample["seconds"], 1e-9),
@@ -88,6 +94,7 @@ class Standing:
     max_us: float
     server_cpu_us: float
     client_cpu_us: float
+    foreign_cores: float
     syncs: float
     errors: int
     first_error: str
@@ -102,6 +109,7 @@ def standing(rows: Sequence[Row]) -> Standing:
         max_us=max(row.max_us for row in rows),
         server_cpu_us=median(row.server_cpu_us for row in rows),
         client_cpu_us=median(row.client_cpu_us for row in rows),
+        foreign_cores=median(row.foreign_cores for row in rows),
         syncs=median(row.syncs for row in rows),
         errors=sum(row.errors for row in rows),
         first_error=next((row.first_error for row in rows if row.first_error), ""),

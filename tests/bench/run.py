@@ -115,14 +115,12 @@ class Bench:
                 each = (after.anonymous - before.anonymous) / self.settings.keys
                 self.note("anonymous bytes a key of 1 KiB", server.name, each)
 
-    def raw_sync_us(self, value: object) -> float:
+    def raw_sync_us(self, cell: Cell) -> float:
         """The p50 of one append and fdatasync on this disk, now."""
+        value = cell.options["value"]
         sample = self.generator.run(
-            "fdatasync", dir=self.settings.directory, value=value, seconds=0.7
+            "fdatasync", dir=self.settings.directory, value=value, seconds=1
         )
-        self.singles.setdefault(f"raw fdatasync of {value} B, p50 us", {})["disk"] = sample[
-            "p50_us"
-        ]
         return sample["p50_us"]
 
     def measure(self, cell: Cell, server: Server, turn: int) -> Row:
@@ -132,7 +130,7 @@ class Bench:
         if cell.compacts:
             # Its third period ends with the cell: one compaction, at two thirds.
             options["compact_ms"] = int((self.settings.warmup + self.settings.seconds) * 334)
-        raw = self.raw_sync_us(cell.options["value"]) if cell.syncs else 0
+        before = self.raw_sync_us(cell) if cell.syncs else 0
         middle = self.settings.warmup + self.settings.seconds / 2
         scraper = threading.Timer(middle, server.scrape)
         scraper.start()
@@ -141,11 +139,17 @@ class Bench:
         finally:
             scraper.cancel()
             scraper.join()
+        after = self.raw_sync_us(cell) if cell.syncs else 0
         if cell.clears:
             self.generator.run("clear", **server.target)
         name = f"tls/{cell.name}" if server.place.certificate else cell.name
         row = Row.of(name, server.name, cell.unit, turn, sample)
-        return attrs.evolve(row, syncs=row.p50_us / raw) if raw else row
+        return self.with_syncs(row, min(before, after)) if cell.syncs else row
+
+    def with_syncs(self, row: Row, raw_us: float) -> Row:
+        """The row, and beside it what the disk alone took: the better of before and after."""
+        self.singles.setdefault(f"raw fdatasync around {row.cell}, p50 us", {})[row.server] = raw_us
+        return attrs.evolve(row, syncs=row.p50_us / raw_us)
 
     def cells(self, servers: Sequence[Server], cells: Sequence[Cell]) -> None:
         """Every cell on every server: A B A B."""

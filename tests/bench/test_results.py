@@ -24,6 +24,7 @@ def row(server: str, per_second: float, p99_us: float, *, turn: int = 0, errors:
         server_cores=1,
         client_cpu_us=4,
         client_cores=0.1,
+        foreign_cores=0,
         errors=errors,
         first_error="lost" if errors else "",
     )

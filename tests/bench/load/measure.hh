@@ -1,6 +1,7 @@
 // Clocks, latencies and the one JSON line that a run prints.
 #pragma once
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -20,6 +21,18 @@ inline uint64_t process_cpu_ns(int pid) {
   clockid_t clock;
   if (pid <= 0 || clock_getcpuclockid(pid, &clock)) return 0;
   return clock_ns(clock);
+}
+
+// CPU time of everything on this machine since it began; steal counts, it was taken from us.
+inline uint64_t machine_cpu_ns() {
+  FILE *file = fopen("/proc/stat", "r");
+  if (!file) return 0;
+  unsigned long t[8] = {0};  // user nice system idle iowait irq softirq steal
+  const int got = fscanf(file, "cpu %lu %lu %lu %lu %lu %lu %lu %lu", t, t + 1, t + 2, t + 3, t + 4,
+                         t + 5, t + 6, t + 7);
+  fclose(file);
+  if (got < 8) return 0;
+  return (t[0] + t[1] + t[2] + t[5] + t[6] + t[7]) * (1000000000u / uint64_t(sysconf(_SC_CLK_TCK)));
 }
 
 // Latencies in buckets 1.6 % wide: 64 to each power of two.
@@ -101,25 +114,30 @@ class Line {
 // The measured window: from `open` to `close`, on the wall and on both processes' CPUs.
 struct Window {
   uint64_t from = 0, to = 0, server_from = 0, server_to = 0, own_from = 0, own_to = 0;
+  uint64_t all_from = 0, all_to = 0;
 
   void open(int pid) {
     from = clock_ns();
     server_from = process_cpu_ns(pid);
     own_from = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    all_from = machine_cpu_ns();
   }
   void close(int pid) {
     to = clock_ns();
     server_to = process_cpu_ns(pid);
     own_to = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    all_to = machine_cpu_ns();
   }
   double seconds() const { return double(to - from) / 1e9; }
   Line &put(Line &line, double operations) const {
     const double per = operations > 0 ? operations : 1;
     const double server = double(server_to - server_from), own = double(own_to - own_from);
+    const double foreign = double(all_to - all_from) - server - own;
     return line.put("seconds", seconds())
         .put("server_cpu_us", server / 1e3 / per)
         .put("server_cores", server / 1e9 / seconds())
         .put("client_cpu_us", own / 1e3 / per)
-        .put("client_cores", own / 1e9 / seconds());
+        .put("client_cores", own / 1e9 / seconds())
+        .put("foreign_cores", std::max(0.0, foreign / 1e9 / seconds()));
   }
 };
