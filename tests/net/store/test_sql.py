@@ -1,6 +1,7 @@
 """The SQL console reads the newest finished generation, and refuses writes by their kind."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -175,3 +176,25 @@ def test_reading_a_stopped_store_leaves_no_file_behind(tmp_path: Path) -> None:
     filled(str(tmp_path)).close()
     assert list(Console(str(tmp_path), mode="list").answer("select max(id) from kine")) == ["21"]
     assert os.listdir(tmp_path) == ["state-1.db"]
+
+
+def test_a_console_beside_a_busy_store_never_meets_a_lock(tmp_path: Path) -> None:
+    """Queries open and close all the time while batches are written and the WAL is emptied."""
+    history = History()
+    console = Console(str(tmp_path), mode="list")
+    seen: list[int] = []
+
+    def ask() -> None:
+        for _ in range(60):
+            seen.append(int(next(console.answer("select max(id) from kine"))))
+
+    with closing(new_store(str(tmp_path))) as store:
+        asking = threading.Thread(target=ask)
+        asking.start()
+        while asking.is_alive():
+            store.write(history.batch(history.put(b"/k", value=bytes(2000))))
+            store.checkpoint(truncate=history.index % 3 == 0)
+        asking.join()
+        assert store.meta.revision == history.revision
+    assert len(seen) == 60
+    assert seen == sorted(seen)
