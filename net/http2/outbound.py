@@ -247,9 +247,9 @@ class Outbound(Generic[M]):
 
     def begin(self, settings: bytes, receive_window: int) -> None:
         """Send our SETTINGS, then raise the connection's receive window to its size."""
-        self._frame(SETTINGS, 0, 0, settings)
-        increment = receive_window - _INITIAL_WINDOW_BYTES
-        self._frame(WINDOW_UPDATE, 0, 0, increment.to_bytes(4, "big"))
+        self._first(SETTINGS, 0, 0, settings)
+        self.grant(0, receive_window - _INITIAL_WINDOW_BYTES)
+        self._wake()
 
     def acknowledge_settings(self) -> None:
         """Acknowledge the peer's SETTINGS, behind the frames that were made under the old ones."""

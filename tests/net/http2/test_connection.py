@@ -67,6 +67,16 @@ def test_the_server_speaks_first() -> None:
     assert (second.kind, second.stream_id, window) == (WINDOW_UPDATE, 0, 1 << 20)
 
 
+def test_nothing_overtakes_the_first_settings() -> None:
+    peer = Peer(greeted=False)
+    peer.say(HANDSHAKE, ping())
+    assert [(s.kind, s.flags) for s in peer.hear()][:1] == [(SETTINGS, 0)]
+    drained = Peer(greeted=False)
+    drained.connection.drain(drained.now_ms)
+    drained.say(b"noise")
+    assert [s.kind for s in drained.hear()] == [SETTINGS, WINDOW_UPDATE, GOAWAY, PING, GOAWAY]
+
+
 def test_a_stream_carries_what_services_need() -> None:
     peer = Peer(now_ms=50_000)
     peer.say(headers(3, block(WATCH, timeout=b"2S", extra=[(b"token", b"abc")])))

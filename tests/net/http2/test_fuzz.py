@@ -1,6 +1,6 @@
 """Structure-aware fuzzing: nothing a client says raises, and the books always balance.
 
-120,000 frames by default; TRINE_FUZZ_FRAMES asks for more.
+250,000 frames by default; TRINE_FUZZ_FRAMES asks for more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.http2_client import Peer, Recorder
 from tests.http2_storm import Storm
 from tests.net.http2.test_split import answer
 
-FRAMES = int(os.environ.get("TRINE_FUZZ_FRAMES", "120000"))
+FRAMES = int(os.environ.get("TRINE_FUZZ_FRAMES", "250000"))
 FRAMES_A_CONNECTION = 300
 
 
