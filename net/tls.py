@@ -24,7 +24,10 @@ from net.revocation import RevocationListError, revoked_serials
 if TYPE_CHECKING:
     from net.telemetry import Logger
 
-ALPN_CLIENT: Final = ("h2", "http/1.1")
+ALPN_CLIENT: Final = ("http/1.1", "h2")
+"""In our order of preference. A client that offers both (curl, Prometheus) wants /health or
+/metrics, which are HTTP/1.1 here; gRPC clients offer h2 alone."""
+ALPN_GRPC: Final = ("h2",)
 ALPN_HTTP: Final = ("http/1.1",)
 
 

@@ -20,7 +20,7 @@ from net.listen import Listener, ListenUrl, PeerInfo, Role, listen
 from net.reactor import Reactor
 from net.sockets import EpollSockets
 from net.telemetry import SILENT
-from net.tls import ALPN_HTTP, ServerTls, TlsOptions
+from net.tls import ALPN_CLIENT, ALPN_HTTP, ServerTls, TlsOptions
 from tests.certificates import Authority, client_context
 from tests.loopback import (
     PREFACE,
@@ -85,7 +85,7 @@ def tls_options(authority: Authority) -> TlsOptions:
 
 
 def secure(options: TlsOptions, role: Role = Role.CLIENT, lines: Lines | None = None) -> Listener:
-    alpn = ALPN_HTTP if role is Role.HTTP else ("h2", "http/1.1")
+    alpn = ALPN_HTTP if role is Role.HTTP else ALPN_CLIENT
     tls = ServerTls(options, SILENT if lines is None else lines.log, alpn=alpn)
     return listen(ListenUrl("https", "127.0.0.1", 0), role, tls=tls)
 
@@ -271,7 +271,10 @@ def test_alpn_decides_what_is_spoken(authority: Authority, tls_options: TlsOptio
             assert two.selected_alpn_protocol() == "h2"
             await two.send_all(PREFACE + b"hello")
             assert await read_exactly(two, 5) == b"HELLO"
-            one = await dial_tls(listener, client_context(authority.ca_file, alpn=("http/1.1",)))
+            # curl and Prometheus offer both, and want what is served over HTTP/1.1.
+            both = client_context(authority.ca_file, alpn=("h2", "http/1.1"))
+            one = await dial_tls(listener, both)
+            assert one.selected_alpn_protocol() == "http/1.1"
             await one.send_all(GET)
             assert (await read_all(one)).endswith(b"None")
             none = await dial_tls(listener, client_context(authority.ca_file, alpn=()))
