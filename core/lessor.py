@@ -65,7 +65,8 @@ class Lessor:
         """Advance lease time and return the leases that just fell due, oldest deadline first."""
         if self._last_now_ms is not None:
             step = now_ms - self._last_now_ms
-            self._clock_ms += min(max(step, 0), LEASE_CLOCK_STEP_MS_MAX)
+            if 0 < step <= LEASE_CLOCK_STEP_MS_MAX:
+                self._clock_ms += step
         self._last_now_ms = now_ms
         due: list[Lease] = []
         heap = self._heap

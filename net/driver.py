@@ -133,13 +133,15 @@ class Driver:
             else:
                 node_inputs.append(given)
         self._step_engine(now_ms)
-        if now_ms - self._last_tick_ms >= TICK_MS:
-            self._last_tick_ms = now_ms
-            self._raft_inputs.append(raft.Tick())
-            self._perform(node.step(Ticked(now_ms)), now_ms)
         for each in node_inputs:
             self._perform(node.step(each), now_ms)
         self._perform(node.begin_reads(), now_ms)
+        if now_ms - self._last_tick_ms >= TICK_MS:
+            # Keepalives that were waiting are heard before any lease falls due.
+            self._step_engine(now_ms)
+            self._last_tick_ms = now_ms
+            self._raft_inputs.append(raft.Tick())
+            self._perform(node.step(Ticked(now_ms)), now_ms)
         self._propose_batch()
         self._step_engine(now_ms)
         if node.has_work():

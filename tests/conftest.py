@@ -4,6 +4,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite", action="store_true", help="write golden scripts as observed")
     parser.addoption("--slow", action="store_true", help="run the minutes-long tests too")
 
 
