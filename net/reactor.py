@@ -48,7 +48,11 @@ SWEEP_CONNECTIONS: Final = 500
 TRIO_MS_MAX: Final = 5
 """How long a busy reactor keeps trio's other tasks waiting."""
 LINGER_IN_POLL_S: Final = 0.001
-"""How long a reactor without work stays in its own poll before it lets trio wait for it."""
+"""How long a reactor without work stays in its own poll before it lets trio wait for it.
+
+One request at a time costs 24 us of CPU so, 27 without this, and 30 with a trio wait or checkpoint
+in every turn; polling in a busy loop first gained nothing.
+"""
 
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _TLS_RECORD: Final = b"\x16\x03"
