@@ -3,6 +3,8 @@
 docs/INVARIANTS.md says each in a sentence, with why and where it is asserted. Cost O(state).
 """
 
+from itertools import pairwise
+
 from core.limits import LEASE_COST_BYTES
 from core.state import HASH_MASK, State, key_bytes, lease_hash, version_bytes
 
@@ -45,7 +47,7 @@ def _check_keys(state: State) -> None:
         numbers = [version.number for version in versions]
         assert numbers == sorted(set(numbers)), "INV-INDEX-ORDER"
         assert older, "INV-INDEX-ORDER"
-        for before, after in zip(versions, versions[1:], strict=False):
+        for before, after in pairwise(versions):
             if after.version > 1:
                 assert before.version == after.version - 1, "INV-INDEX-ORDER"
                 assert before.create == after.create, "INV-INDEX-ORDER"
