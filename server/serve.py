@@ -58,7 +58,8 @@ class GoCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for section in ALL_SECTIONS:
             with formatter.section(section.title):
-                formatter.write_dl([(_term(flag), _definition(flag)) for flag in section.flags])
+                for flag in section.flags:
+                    _write_flag(formatter, flag)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         names = (f"--{name}" for name, flag in ALL_FLAGS.items() if flag.inert is None)
@@ -137,12 +138,20 @@ def _term(flag: Flag) -> str:
     return f"{names} {metavar}" if metavar else names
 
 
+def _write_flag(formatter: click.HelpFormatter, flag: Flag) -> None:
+    """Write a flag as Go's help does, so that no default or variable is broken in two."""
+    formatter.write(f"{'':{formatter.current_indent}}{_term(flag)}\n")
+    formatter.indent()
+    formatter.write_text(_definition(flag))
+    indent = formatter.current_indent
+    default, name = flag.default or "(empty)", variable(flag)
+    formatter.write(f"{'':{indent}}[default: {default}; env: {name}]\n")
+    formatter.dedent()
+
+
 def _definition(flag: Flag) -> str:
     choices = f" One of: {', '.join(choice or '(empty)' for choice in flag.choices)}."
     text = flag.help
     if flag.inert is not None:
         text = f"{'Refused' if flag.name in REFUSED else 'No effect here'}: {flag.inert}."
-    return (
-        f"{text}{choices if flag.choices else ''} "
-        f"[default: {flag.default or '(empty)'}; env: {variable(flag)}]"
-    )
+    return f"{text}{choices if flag.choices else ''}"
