@@ -151,8 +151,7 @@ class Work:
         elif dice < 0.84:
             self._append_switch()
         elif dice < 0.90:
-            with suppress(DiskFull):
-                self.journal.prepare_next()
+            self.journal.prepare_next()
         elif dice < 0.93:
             self.journal.seal()
         else:

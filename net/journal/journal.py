@@ -222,13 +222,12 @@ class Journal:
     def prepare_next(self) -> bool:
         """Prepare or recycle a segment by one bounded slice; return whether there is more to do.
 
-        Raises DiskFull without harm; the next segment is then wanted when the present is full.
+        On a full disk it stops wanting to: the next segment is then made when `append` needs it,
+        and that is the call which raises DiskFull.
         """
         self._check_usable()
         try:
             return self._spares.step()
-        except DiskFull:
-            raise
         except OSError as error:
             self._failure = error
             raise

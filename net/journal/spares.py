@@ -7,6 +7,7 @@ Everything runs in bounded slices (`step`), in whatever thread the shell likes.
 """
 
 from collections import deque
+from contextlib import suppress
 from threading import Lock
 
 from net.disk import Disk, DiskFull, File
@@ -31,12 +32,14 @@ class Spares:
         self._dropped: deque[int] = deque()
         self._filling: File | None = None
         self._filled_bytes = 0
+        self._starved = False
+        """The disk was full: filling waits until a segment is given back or needed at once."""
         self._lock = Lock()
 
     @property
     def wants_step(self) -> bool:
         """Is there something to prepare or to give back?"""
-        return bool(self._dropped) or len(self._ready) < _READY
+        return bool(self._dropped) or (len(self._ready) < _READY and not self._starved)
 
     def adopt(self, number: int) -> None:
         """Take over a prepared segment that was never written."""
@@ -48,20 +51,22 @@ class Spares:
 
     def give_back(self, number: int) -> None:
         """Take over a segment that the log needs no longer, and no one has open."""
+        self._starved = False
         self._dropped.append(number)
 
     def step(self) -> bool:
-        """Do one bounded piece of the work; return whether there is more.
-
-        Raises DiskFull if there is no room for another segment; nothing is left behind then.
-        """
-        with self._lock:
+        """Do one bounded piece of the work if there is room for it; return whether more is left."""
+        with self._lock, suppress(DiskFull):
             self._step()
-            return self.wants_step
+        return self.wants_step
 
     def take(self) -> tuple[int, File]:
-        """Return the next segment, number and file; prepare it now if none is ready."""
+        """Return the next segment, number and file; prepare it now if none is ready.
+
+        Raises DiskFull if there is no room for it; nothing is left behind then.
+        """
         with self._lock:
+            self._starved = False
             while not self._ready:
                 self._step()
             return self._ready.popleft()
@@ -85,7 +90,7 @@ class Spares:
         if self._dropped:
             self._recycle(self._dropped[0])
             self._dropped.popleft()
-        elif len(self._ready) < _READY:
+        elif len(self._ready) < _READY and not self._starved:
             self._fill()
 
     def _recycle(self, number: int) -> None:
@@ -113,6 +118,7 @@ class Spares:
         except DiskFull:
             self._filling.close()
             self._filling = None
+            self._starved = True
             self._disk.unlink(path)
             raise
         self._filling.datasync()

@@ -51,6 +51,23 @@ def test_a_full_disk_leaves_no_half_filled_segment(disk: SimDisk) -> None:
     spares.close()
 
 
+def test_on_a_full_disk_preparing_rests_until_a_segment_is_given_back_or_needed(
+    disk: SimDisk,
+) -> None:
+    disk.faults.capacity_bytes = MIB
+    spares = Spares(disk, "/d", segment_bytes=2 * MIB, next_number=1)
+    assert spares.step()
+    assert not spares.step()
+    assert (spares.wants_step, disk.list_directory("/d")) == (False, [])
+    operations = disk.operations
+    assert not spares.step()
+    assert disk.operations == operations
+    disk.faults.capacity_bytes = 2 * MIB
+    assert spares.take()[0] == 1
+    assert spares.wants_step
+    spares.close()
+
+
 def test_a_half_filled_segment_is_removed_at_the_next_start() -> None:
     disk = SimDisk(Random(0))
     journal, _ = open_journal(disk, segment_bytes=3 * MIB)
