@@ -91,7 +91,7 @@ _MEMBER: Final = Section(
             "wal-dir",
             "text",
             "",
-            "Directory of the journal, if it has a disk of its own; else one in the data directory.",
+            "Directory of the journal, if it has a disk of its own; else in the data directory.",
         ),
         Flag(
             "listen-client-urls",
