@@ -62,10 +62,13 @@ DEADLINE_GRAIN_MS: Final = 16
 """Stream deadlines are looked at on multiples of this, or many of them would cost a scan each."""
 
 DEADLINE_MS_MAX: Final = 1 << 53
-"""A longer grpc-timeout means no deadline."""
+"""A longer grpc-timeout is cut to this."""
 
 SMALL_WINDOW_UPDATE_BYTES: Final = 256
-"""A window update below this counts as busy-work (CVE-2019-9511)."""
+"""A window update below this counts as busy-work (CVE-2019-9511), if it was not earned."""
+
+SMALL_UPDATES_PER_MESSAGE: Final = 4
+"""Small window updates that each message of ours earns: C-core answers one with two or three."""
 
 LAZY_SHARE: Final = 4
 """Of the bytes of one `take`, at least 1/4 belongs to streams with queued messages."""
