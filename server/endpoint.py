@@ -11,6 +11,7 @@ from net.etcd.services import Services
 from net.http1 import Http1Pending, Http1Request, Http1Response
 from net.listen import PeerInfo
 from net.metrics import Metrics
+from net.reactor import Reactor
 from net.store.batch import Identity
 from server import health
 from server.metrics import CONTENT_TYPE, Exposition
@@ -27,7 +28,7 @@ class HttpEndpoint:
         self, driver: Driver, services: Services, metrics: Metrics, identity: Identity
     ) -> None:
         self.port: ClientPort
-        self.is_serving = False
+        self.reactor: Reactor
         self._driver = driver
         self._services = services
         self._metrics = metrics
@@ -101,6 +102,10 @@ class HttpEndpoint:
         metrics.watch_streams = len(node.hub.streams)
         metrics.slow_watchers = len(node.hub.unsynced)
         metrics.events_total = node.hub.events_sent
+        reactor = self.reactor
+        metrics.connections = len(reactor)
+        metrics.client_received_bytes_total = reactor.received_bytes_total
+        metrics.client_sent_bytes_total = reactor.sent_bytes_total
         metrics.alarms = {
             (member, AlarmKind(kind).name): 1 for member, kind in sorted(state.alarms)
         }

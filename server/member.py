@@ -4,12 +4,13 @@ The one place where an unforeseen exception is caught: it is logged, and the pro
 a code that says so; recovery is the handler.
 """
 
+import gc
+import resource
 import signal
 import time
 from email.utils import formatdate
 from secrets import randbits
 
-import attrs
 import trio
 
 from core.node import NodeConfig
@@ -27,7 +28,7 @@ from net.reactor import Reactor
 from net.sockets import EpollSockets
 from net.store.errors import StoreError
 from net.telemetry import Logger
-from net.tls import ALPN_CLIENT, ALPN_HTTP, ServerTls, TlsConfigError
+from net.tls import ALPN_CLIENT, ALPN_GRPC, ALPN_HTTP, ServerTls, TlsConfigError
 from server.compactor import Compactor
 from server.config import Config
 from server.endpoint import HttpEndpoint
@@ -38,6 +39,8 @@ EXIT_FAILED = 1
 GRACE_MS = 5_000
 REQUEST_OVERHEAD_BYTES = 512 << 10
 RESERVE_RETRY_S = 10
+YOUNG_OBJECTS_MAX = 5_000
+"""Allocations between two looks at young objects; one look takes about 0.3 ms."""
 
 
 async def run_member(config: Config, log: Logger) -> int:
@@ -59,6 +62,7 @@ async def run_member(config: Config, log: Logger) -> int:
 
 async def _run(config: Config, log: Logger) -> int:
     metrics = Metrics(rpc=rpc_table(has_handling=config.metrics_extensive))
+    _raise_file_limit(log)
     listeners = _listen(config, log)
     try:
         opened = _open(config, metrics, log)
@@ -72,15 +76,16 @@ async def _run(config: Config, log: Logger) -> int:
     port.start(sockets.wake)
     driver = opened.driver
     driver.on_disk_full = lambda: _give_up_reserve(opened, log)
+    endpoint.reactor = reactor
     code = EXIT_OK
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_obey_signals, reactor, log)
             nursery.start_soon(_guard_reserve, opened, log)
+            nursery.start_soon(_sweep_garbage)
             if config.compaction is not None:
                 nursery.start_soon(Compactor(config.compaction, port, driver.node, log).run)
             log.info("ready to serve client requests", urls=[str(each.url) for each in listeners])
-            endpoint.is_serving = True
             await reactor.run()
             nursery.cancel_scope.cancel()
     except* OSError as errors:
@@ -177,8 +182,8 @@ def _listen(config: Config, log: Logger) -> list[Listener]:
 def _tls(config: Config, url: ListenUrl, role: Role, log: Logger) -> ServerTls | None:
     if not url.is_secure or config.client_tls is None:
         return None
-    alpn = ALPN_HTTP if role is Role.HTTP else ALPN_CLIENT
-    return ServerTls(attrs.evolve(config.client_tls), log, alpn=alpn)
+    alpn = {Role.HTTP: ALPN_HTTP, Role.GRPC: ALPN_GRPC}.get(role, ALPN_CLIENT)
+    return ServerTls(config.client_tls, log, alpn=alpn)
 
 
 async def _obey_signals(reactor: Reactor, log: Logger) -> None:
@@ -198,6 +203,28 @@ async def _guard_reserve(opened: Opened, log: Logger) -> None:
             opened.driver.disk_full = False
             log.info("the disk has room again; clear the alarm with: etcdctl alarm disarm")
         await trio.sleep(RESERVE_RETRY_S)
+
+
+async def _sweep_garbage() -> None:
+    """Keep the collector's work small: look at what is young, then leave it alone for ever.
+
+    What is stored is never cyclic, yet a full collection would walk all of it (85 to 177 ms at
+    1M keys). So the older generations are never collected by themselves: every second what
+    has survived is put out of the collector's sight; reference counts still free it.
+    """
+    gc.set_threshold(YOUNG_OBJECTS_MAX, 1_000_000, 1_000_000)
+    while True:
+        await trio.sleep(1)
+        gc.collect(0)
+        gc.freeze()
+
+
+def _raise_file_limit(log: Logger) -> None:
+    """Take as many descriptors as the system lets us: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        log.debug("raised the limit of open files", before=soft, now=hard)
 
 
 def _give_up_reserve(opened: Opened, log: Logger) -> None:

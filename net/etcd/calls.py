@@ -40,7 +40,7 @@ class Call:
         if isinstance(answer, Failure):
             self.fail(answer)
             return
-        self.over = True
+        self.end()
         metrics = self.metrics
         metrics.handled[0] += 1
         metrics.sent += 1
@@ -54,16 +54,21 @@ class Call:
             return
         self.connection.respond(self.stream, encoder.answer(answer))
 
+    def end(self) -> None:
+        """Nobody waits any more: let go of the stream's hold, or the two would be a cycle."""
+        self.over = True
+        self.stream.state = None
+
     def reply(self, message: bytes) -> None:
         """Send an answer that is laid out already."""
-        self.over = True
+        self.end()
         self.metrics.handled[0] += 1
         self.metrics.sent += 1
         self.connection.respond(self.stream, message)
 
     def fail(self, failure: Failure) -> None:
         """Send a status that is not OK."""
-        self.over = True
+        self.end()
         self.metrics.handled[failure.code] += 1
         self.connection.fail(self.stream, failure.code, failure.text)
 
@@ -125,7 +130,7 @@ class StreamCall(Call):
 
     def finish(self) -> None:
         """End the stream well."""
-        self.over = True
+        self.end()
         self.metrics.handled[0] += 1
         self.connection.finish(self.stream)
 
@@ -155,7 +160,7 @@ class KeepAliveCall(Call):
     def finish_if_done(self) -> None:
         """End the stream once the client has ended its side and all is answered."""
         if self.ended and not self.asked and not self.over:
-            self.over = True
+            self.end()
             self.metrics.handled[0] += 1
             self.connection.finish(self.stream)
 
@@ -180,6 +185,6 @@ class WatchCall(Call):
     def finish(self) -> None:
         """End the stream because the client ended its side."""
         if not self.over:
-            self.over = True
+            self.end()
             self.metrics.handled[0] += 1
             self.connection.finish(self.stream)

@@ -162,7 +162,7 @@ class Services:
         """The client does not wait any more."""
         call = stream.state
         assert isinstance(call, Call), "INV-STREAM-STATE"
-        call.over = True
+        call.end()
         call.metrics.handled[1] += 1
         self._end(call)
 
