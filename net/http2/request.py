@@ -109,8 +109,9 @@ class RequestReader(Generic[M]):
         if self._memo_bytes > HEADER_MEMO_BYTES_MAX:
             self._memo.clear()
             self._memo_bytes = 0
+        if key not in self._memo:
+            self._memo_bytes += len(key)
         self._memo[key] = asked, cut
-        self._memo_bytes += len(key)
 
 
 def _timed(asked: Asked[M], value: bytes) -> tuple[Asked[M], int]:

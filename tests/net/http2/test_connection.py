@@ -7,6 +7,7 @@ import pytest
 from net.http2.connection import Connection
 from net.http2.limits import LINGERING_STREAMS_MAX, Http2Settings
 from net.http2.status import Code
+from net.http2.stream import Stream
 from tests.http2_client import (
     ACK,
     GOAWAY,
@@ -304,6 +305,32 @@ def test_a_drain_does_not_wait_for_a_client_that_does_not_answer() -> None:
     assert away(peer.hear()) == [(3, 0, b"graceful_stop")]
     peer.say(frame(RST_STREAM, 0, 3, CANCEL))
     assert peer.connection.closing
+
+
+def test_a_second_answer_to_the_ping_of_a_drain_says_nothing_more() -> None:
+    peer = Peer()
+    peer.say(headers(3, block(WATCH)))
+    peer.connection.drain(peer.now_ms)
+    probe = peer.hear()[1]
+    peer.say(ping(probe.payload, ACK), ping(probe.payload, ACK))
+    assert len(away(peer.hear())) == 1
+    peer.wait(5_000)
+    assert (peer.hear(), peer.connection.closing) == ([], False)
+
+
+def test_a_handler_may_end_other_streams_when_one_expires() -> None:
+    class Cascade(Recorder):
+        def cancelled(self, connection: Connection[str], stream: Stream[str]) -> None:
+            super().cancelled(connection, stream)
+            for other in list(connection.streams.values()):
+                connection.fail(other, Code.UNAVAILABLE, "with it")
+
+    peer = Peer(Cascade())
+    for stream_id in (3, 5, 7):
+        peer.say(headers(stream_id, block(WATCH, timeout=b"1S")))
+    peer.wait(1_000)
+    statuses = [fields(s.payload)["grpc-status"] for s in peer.hear() if s.kind == HEADERS]
+    assert (statuses, peer.calls[-1]) == (["4", "14", "14"], ("cancelled", 3, b""))
 
 
 def test_a_drain_of_an_idle_connection_closes_it() -> None:

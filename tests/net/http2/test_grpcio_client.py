@@ -53,7 +53,10 @@ class Loop:
             self.connections[peer] = Connection(METHODS, self.recorder, self.settings, self._now())
             self.selector.register(peer, selectors.EVENT_READ)
             return
-        data = ready.recv(1 << 18)
+        try:
+            data = ready.recv(1 << 18)
+        except ConnectionResetError:
+            data = b""
         if data:
             self.connections[ready].feed(data, self._now())
         else:

@@ -153,6 +153,41 @@ def test_a_bad_message_cancels_a_bidi_stream() -> None:
     assert [verb for verb, _, _ in peer.calls] == ["opened", "message", "cancelled"]
 
 
+@pytest.mark.parametrize(("said", "code"), [(data(3, flag=9), 2), (b"", 11)])
+def test_a_bad_message_amid_an_answer_resets_the_stream(said: bytes, code: int) -> None:
+    peer = Peer(settings=Http2Settings(message_bytes_max=100))
+    peer.say(headers(3, block(WATCH)))
+    stream = peer.connection.streams[3]
+    peer.connection.send(stream, b"x" * 100_000)
+    peer.hear()
+    peer.say(said or data(3, b"x" * 101))
+    assert [(s.kind, s.payload[-1]) for s in peer.hear()] == [(RST_STREAM, code)]
+    assert peer.calls == [("opened", 3, b""), ("cancelled", 3, b"")]
+    peer.connection.send(stream, b"late")
+    assert (peer.hear(), peer.connection.pending_bytes) == ([], 0)
+
+
+def test_trailers_of_a_finished_stream_end_it_quietly() -> None:
+    peer = Peer()
+    peer.say(headers(3, block(WATCH)))
+    peer.connection.send(peer.connection.streams[3], b"x" * 100_000)
+    peer.connection.finish(peer.connection.streams[3])
+    peer.hear()
+    peer.say(headers(3, literal(b"a", b"b"), ended=True))
+    peer.say(*[frame(WINDOW_UPDATE, 0, to, b"\0\x0f\0\0") for to in (0, 3)])
+    assert [s.kind for s in peer.hear()] == [DATA, DATA, DATA, HEADERS]
+    assert peer.calls == [("opened", 3, b"")]
+
+
+def test_trailers_of_a_stream_that_is_over_are_tolerated() -> None:
+    peer = Peer()
+    peer.say(headers(3, block(WATCH)))
+    peer.connection.finish(peer.connection.streams[3])
+    peer.hear()
+    peer.say(headers(3, literal(b"a", b"b")), headers(3, literal(b"a", b"b"), ended=True))
+    assert (peer.hear(), peer.connection._out.lingering) == ([], {})
+
+
 def test_a_stream_that_its_handler_finished_hears_no_more_messages() -> None:
     peer = Peer()
     peer.say(headers(3, block(WATCH)))

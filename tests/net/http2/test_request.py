@@ -102,6 +102,16 @@ def test_the_memo_is_bounded() -> None:
     assert sum(map(len, requests._memo)) == requests._memo_bytes
 
 
+def test_a_long_block_is_read_each_time() -> None:
+    requests = reader()
+    long = block(extra=[(b"token", b"x" * 8_000)])
+    first, _ = requests.request(long)
+    again, _ = requests.request(long)
+    assert isinstance(first, Head)
+    assert isinstance(again, Head)
+    assert (first.headers, requests._memo) == (again.headers, {})
+
+
 def well_formed(*extra: bytes) -> bytes:
     return block() + b"".join(extra)
 
