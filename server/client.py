@@ -7,12 +7,17 @@ endpoint, never a traceback.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import attrs
 import click
+
+# The library would write its own lines beside ours; it reads this when it is imported.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 import grpc
 
 from net import duration
@@ -133,7 +138,7 @@ def status(access: Access, endpoint: str) -> rpc_pb2.StatusResponse:
             request_serializer=rpc_pb2.StatusRequest.SerializeToString,
             response_deserializer=rpc_pb2.StatusResponse.FromString,
         )
-        with _told(endpoint):
+        with _told(access, endpoint):
             return call(rpc_pb2.StatusRequest(), timeout=access.timeout_s)
 
 
@@ -149,7 +154,7 @@ def snapshot(access: Access, endpoint: str) -> Iterator[rpc_pb2.SnapshotResponse
             request_serializer=rpc_pb2.SnapshotRequest.SerializeToString,
             response_deserializer=rpc_pb2.SnapshotResponse.FromString,
         )
-        with _told(endpoint):
+        with _told(access, endpoint):
             yield from call(rpc_pb2.SnapshotRequest())
 
 
@@ -174,14 +179,28 @@ def _channel(access: Access, endpoint: str) -> Generator[grpc.Channel]:
 
 
 @contextmanager
-def _told(endpoint: str) -> Generator[None]:
-    """Turn a gRPC failure into a sentence."""
+def _told(access: Access, endpoint: str) -> Generator[None]:
+    """Turn a gRPC failure into a sentence, with what may help."""
     try:
         yield
     except grpc.RpcError as fault:
         if not isinstance(fault, grpc.Call):
             raise
-        raise CallError(f"{endpoint}: {fault.code().name}: {fault.details()}") from fault
+        code, details = fault.code(), fault.details() or ""
+        hint = _hint(access, endpoint, details) if code == grpc.StatusCode.UNAVAILABLE else ""
+        raise CallError(f"{endpoint}: {code.name}: {details}{hint}") from fault
+
+
+def _hint(access: Access, endpoint: str, details: str) -> str:
+    """Return advice where somebody answered, but not as was expected."""
+    if any(absent in details for absent in ("refused", "No such file", "timed out")):
+        return ""
+    has_tls = target_of(endpoint, has_certificates=access.has_certificates)[1]
+    if not has_tls:
+        return "; if it speaks TLS, write https:// and give --cacert"
+    if access.cert_file is None:
+        return "; if it asks for a certificate, give --cert and --key"
+    return "; do --cacert, --cert and --key belong to this member?"
 
 
 def target_of(endpoint: str, *, has_certificates: bool) -> tuple[str, bool]:

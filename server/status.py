@@ -55,7 +55,8 @@ def status(
         endpoints=endpoints, cacert=cacert, cert=cert, key=key, command_timeout=command_timeout
     )
     answers, faults = ask_all(access)
-    click.echo(rendered(answers, write_out))
+    if answers or write_out == "json":
+        click.echo(rendered(answers, write_out))
     for fault in faults:
         tell("status", fault)
     sys.exit(1 if faults else 0)

@@ -4,6 +4,8 @@ import ssl
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from net import telemetry
 from net.listen import ListenUrl
@@ -11,7 +13,7 @@ from net.tls import TlsOptions
 from server.config import Config, KeepRevisions, PeerMember, Periodic
 from server.inert import INERT_SECTIONS, REFUSED
 from server.logs import LogSettings, Rotation
-from server.settings import Notice
+from server.settings import ALL_FLAGS, Notice
 from tests.configured import configured, faults
 
 LOCAL = ListenUrl("http", host="localhost", port=2379)
@@ -324,6 +326,21 @@ def test_all_faults_are_told_at_once() -> None:
         "--max-txn-ops=x: give a whole number from 1 to 1048576.",
         "ETCD_LOG_LEVEL=loud: give one of debug, info, warn, error, panic or fatal.",
     )
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(ALL_FLAGS)).filter(lambda name: name != "config-file"),
+        st.text(max_size=12)
+        | st.text(alphabet="0123456789-.smh", max_size=6)
+        | st.text(alphabet="htps:/unix[]0123456789.,=", max_size=24)
+        | st.sampled_from(["true", "false", "0", "-1", "{}", '{"maxsize": "x"}', "http://:1"]),
+        max_size=4,
+    )
+)
+def test_no_text_gets_past_but_as_a_configuration_or_a_sentence(given_: dict[str, str]) -> None:
+    for sentence in faults(*(f"--{name}={text}" for name, text in given_.items())):
+        assert sentence.endswith(".")
 
 
 def test_a_fault_in_a_file_names_its_line() -> None:

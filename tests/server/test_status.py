@@ -66,6 +66,18 @@ def test_a_member_that_does_not_answer_is_told_and_the_others_shown(tmp_path: Pa
     assert told.err.startswith(f"trine status: unix://{tmp_path}/none: UNAVAILABLE: ")
 
 
+def test_no_answer_at_all_is_no_table(tmp_path: Path) -> None:
+    told = trine("status", f"--endpoints=unix://{tmp_path}/none")
+    assert (told.code, told.out) == (1, "")
+
+
+def test_a_member_that_talks_otherwise_is_told_with_advice(tmp_path: Path) -> None:
+    with member(tmp_path, status=ANSWER) as url:
+        told = trine("status", f"--endpoints={url.replace('unix:', 'unixs:')}")
+    assert told.code == 1
+    assert told.err.endswith("; if it asks for a certificate, give --cert and --key\n")
+
+
 def test_a_timeout_is_a_go_duration() -> None:
     told = trine("status", "--command-timeout=5")
     assert told.code == 2
