@@ -7,7 +7,7 @@ from pathlib import Path
 from net.disk import RealDisk
 from net.journal import PACK, Frame, Journal
 from net.store.connection import plain
-from tests.command import trine
+from tests.command import Told, trine
 from tests.stores import History, new_store
 
 
@@ -79,6 +79,19 @@ def test_a_snapshot_is_checked_by_its_digest(tmp_path: Path) -> None:
     file.write_bytes(data)
     told = trine("check", str(file))
     assert (told.code, told.out.startswith("DAMAGE  snapshot: ")) == (1, True)
+
+
+def test_a_directory_whose_member_runs_is_refused(tmp_path: Path) -> None:
+    path = directory(tmp_path)
+    lock = RealDisk().lock(str(path / "LOCK"))
+    told = trine("check", str(path))
+    lock.release()
+    assert told == Told(
+        2,
+        "",
+        f"trine check: a member runs on {path}: stop it, or save a snapshot and check that.\n",
+    )
+    assert trine("check", str(path)).code == 0
 
 
 def test_a_store_alone_can_be_checked(tmp_path: Path) -> None:
