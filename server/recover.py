@@ -26,7 +26,8 @@ from net.driver import Driver, decode_entry
 from net.journal import Journal, Recovered, Reserve, SnapshotMark
 from net.local import LocalEngine
 from net.metrics import Metrics
-from net.store.batch import Identity
+from net.store.batch import Batch, Identity
+from net.store.meta import JOURNAL_BEGINS, JOURNAL_NOTE
 from net.store.store import Store
 from net.telemetry import Logger
 
@@ -91,6 +92,8 @@ def open_member(
     store = _open_store(where, found, identity)
     _join(journal, store)
     state, dead = _load(store)
+    if store.meta.notes.get(JOURNAL_NOTE) == JOURNAL_BEGINS:
+        _forget_restore(store)
     config_of = _with_member(config, store.meta.member_id)
     node = Node(state, config_of)
     bounds = _bounds(journal, found, state)
@@ -157,7 +160,8 @@ def _open_store(where: Directory, found: Recovered, identity: Identity) -> Store
 def _join(journal: Journal, store: Store) -> None:
     """Make sure that the journal goes on where the store ends, or refuse."""
     index, term = store.applied
-    if journal.last_index < index and journal.first_index > journal.last_index:
+    is_restored = store.meta.notes.get(JOURNAL_NOTE) == JOURNAL_BEGINS
+    if is_restored and journal.last_index < index and journal.first_index > journal.last_index:
         mark = SnapshotMark(Index(index), Term(term), b"")
         journal.append([mark.frame()])
         journal.sync()
@@ -167,6 +171,20 @@ def _join(journal: Journal, store: Store) -> None:
             f"{journal.first_index} to {journal.last_index}: files of two directories were "
             "mixed, or the journal was deleted; restore a snapshot into a new directory"
         )
+
+
+def _forget_restore(store: Store) -> None:
+    """From now on an empty journal is a lost one."""
+    meta = store.meta
+    store.write(
+        Batch(
+            index=meta.index,
+            term=meta.term,
+            revision=meta.revision,
+            compact_revision=meta.compact_revision,
+            notes={JOURNAL_NOTE: ""},
+        )
+    )
 
 
 def _load(store: Store) -> tuple[State, list[int]]:

@@ -55,6 +55,12 @@ def after(before: Meta, batch: Batch) -> Meta:
     )
 
 
+JOURNAL_NOTE = "journal"
+"""The note that says whether a journal must be there."""
+JOURNAL_BEGINS = "begins behind the applied index"
+"""Only a restored directory says so, until its member has begun the journal."""
+
+
 def write(database: Database, facts: Meta, *, before: Meta | None) -> None:
     """Write the facts that differ from `before`, inside the caller's transaction."""
     known = {} if before is None else _stored(before)

@@ -1,0 +1,115 @@
+"""Opening a data directory: first start, restart, a lost journal, a newer format."""
+
+from pathlib import Path
+
+import pytest
+
+from core.inputs import Offered
+from core.node import NodeConfig
+from core.operations import Put
+from net.disk import DiskLocked, RealDisk
+from net.driver import Synced
+from net.metrics import Metrics
+from net.store.batch import Identity
+from net.store.snapshot import restore
+from net.telemetry import SILENT
+from server.recover import Directory, Opened, RefusedToStartError, open_member
+
+CONFIG = NodeConfig(
+    member_id=0,
+    origin=1,
+    quota_bytes=1 << 30,
+    request_bytes_max=1 << 20,
+    fragment_bytes=1 << 20,
+    progress_interval_ms=600_000,
+)
+
+
+def opened_at(path: Path) -> Opened:
+    where = Directory(RealDisk(), str(path), str(path / "journal"), segment_bytes=1 << 20)
+    return open_member(where, CONFIG, Metrics(), SILENT, identity=Identity(5, 6))
+
+
+def turn(member: Opened, *inputs: object) -> list[object]:
+    """Take turns until nothing is left to sync; return the answers."""
+    driver = member.driver
+    answers: list[object] = []
+    pending = list(inputs)
+    while True:
+        io = driver.turn(driver.node.now_ms + 60, pending)  # type: ignore[arg-type]  # by test
+        answers += [reply.answer for reply in io.replies]
+        if not io.sync:
+            return answers
+        driver.journal.sync()
+        pending = [Synced(io.sync)]
+
+
+def put(member: Opened, key: bytes) -> None:
+    turn(member, Offered("client", Put(key, b"v"), 10))
+
+
+def test_what_was_written_is_there_after_a_clean_stop(tmp_path: Path) -> None:
+    member = opened_at(tmp_path)
+    turn(member)
+    put(member, b"/a")
+    member.close()
+    again = opened_at(tmp_path)
+    assert list(again.driver.node.state.index.live) == [b"/a"]
+    assert again.driver.node.state.revision == 2
+    again.close()
+
+
+def test_what_was_synced_is_there_after_an_abrupt_end(tmp_path: Path) -> None:
+    member = opened_at(tmp_path)
+    turn(member)
+    put(member, b"/a")
+    put(member, b"/b")
+    member.driver.store.close()
+    member.driver.journal.close()
+    member.lock.release()
+    again = opened_at(tmp_path)
+    assert sorted(again.driver.node.state.index.live) == [b"/a", b"/b"]
+    again.close()
+
+
+def test_a_second_member_on_the_directory_is_refused(tmp_path: Path) -> None:
+    member = opened_at(tmp_path)
+    with pytest.raises(DiskLocked):
+        opened_at(tmp_path)
+    member.close()
+
+
+def test_a_deleted_journal_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    member = opened_at(tmp_path)
+    turn(member)
+    put(member, b"/a")
+    member.close()
+    for segment in (tmp_path / "journal").iterdir():
+        segment.unlink()
+    with pytest.raises(RefusedToStartError, match="INV-LOG-COVERS-STATE"):
+        opened_at(tmp_path)
+
+
+def test_a_restored_directory_begins_its_journal_once(tmp_path: Path) -> None:
+    member = opened_at(tmp_path / "old")
+    turn(member)
+    put(member, b"/a")
+    member.driver.flush_now(0)
+    member.driver.store.backup(str(tmp_path / "snap"))
+    member.close()
+    restore(str(tmp_path / "snap"), str(tmp_path / "new"), identity=Identity(7, 8))
+    restored = opened_at(tmp_path / "new")
+    turn(restored)
+    put(restored, b"/b")
+    assert restored.driver.node.state.revision == 1_000_000_003
+    restored.close()
+    for segment in (tmp_path / "new" / "journal").iterdir():
+        segment.unlink()
+    with pytest.raises(RefusedToStartError, match="the journal was deleted"):
+        opened_at(tmp_path / "new")
+
+
+def test_a_newer_format_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "format").write_text("trine data directory, format 2\n")
+    with pytest.raises(RefusedToStartError, match="this build reads format 1"):
+        opened_at(tmp_path)
