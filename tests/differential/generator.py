@@ -18,9 +18,10 @@ from net.etcd.pb import rpc_pb2
 from sim.oracle import Oracle
 from tests.differential.operations import Call, Close, Operation, Send
 from tests.differential.players import OraclePlayer
-from tests.differential.refusals import REFUSALS, Refusal
+from tests.differential.refusals import REFUSALS, Refusal, bad_watch, compacted_watch
 from tests.differential.requests import KEYS, Requests
-from tests.differential.statistics import Statistics
+from tests.differential.statistics import Statistics, told
+from tests.differential.trace import Refused
 
 ALARM_MEMBERS = (0, 1, 77)
 TOP_UPS_MAX = 100
@@ -50,6 +51,7 @@ class Generator:
         self._streams_begun = 0
         self._compact_revisions: set[int] = set()
         self.waived = waived
+        self._told_by: dict[str, Refusal] = {}
         self._refusals = [refusal for refusal in REFUSALS if refusal not in without]
         weights: dict[Callable[[], None], float] = {
             self._range: 22,
@@ -81,8 +83,11 @@ class Generator:
             lacking = set(self.statistics.lacking()) - set(self.waived)
             if not lacking:
                 break
-            for _ in range(50):
-                self._draw((self._refusal, self._txn, self._alarm), (20, 6, 1))
+            known = [self._told_by[text] for text in sorted(lacking & self._told_by.keys())]
+            for _ in range(20):
+                self._draw((self._txn, self._alarm, self._watch_of_the_compacted), (9, 1, 1))
+                self._refuse(self.chance.choice(known or [compacted_watch, bad_watch]))
+            self._refuse(self.chance.choice((compacted_watch, bad_watch)))
         while self.player.oracle.alarms.raised:
             self._drop_alarm()
         return self.operations
@@ -172,8 +177,15 @@ class Generator:
         self._learn(stream)
 
     def _refusal(self) -> None:
-        for operation in self.chance.choice(self._refusals)(self.requests, self._a_stream()):
+        self._refuse(self.chance.choice(self._refusals))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Ask for what is refused, and remember what that was told."""
+        for operation in refusal(self.requests, self._a_stream()):
             self._do(operation)
+            outcome = self.player.trace.outcomes[-1]
+            if isinstance(outcome, Refused):
+                self._told_by[told(outcome)] = refusal
 
     # -- leases
 

@@ -94,6 +94,15 @@ def played_on_oracle(oracle: Oracle, operations: list[Operation]) -> Trace:
     return OraclePlayer(oracle).play(operations)
 
 
+def is_told_apart(oracle: Oracle, operations: list[Operation], truth: Trace) -> bool:
+    """Whether an oracle answers anything otherwise than `truth`; stops at the first outcome."""
+    player = OraclePlayer(oracle)
+    for operation, true in zip(operations, truth.outcomes, strict=True):
+        if player.step(operation) != true:
+            return True
+    return first_difference(operations, player.trace, truth) is not None
+
+
 def report(operations: list[Operation], left: Trace, right: Trace, names: tuple[str, str]) -> str:
     """Return the first difference for people, or nothing."""
     difference = first_difference(operations, left, right)

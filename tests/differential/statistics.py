@@ -103,7 +103,7 @@ class Statistics:
     def after(self, outcome: Outcome, oracle: Oracle) -> None:
         """Count what was answered, and the compares that were evaluated for it."""
         if isinstance(outcome, Refused):
-            self.errors[TOO_LARGE_FOR_GRPC if "grpc:" in outcome.text else outcome.text] += 1
+            self.errors[told(outcome)] += 1
         if not isinstance(outcome, Refused) or outcome.code == Code.OUT_OF_RANGE:
             self.reads += self._asked[0]
             self.historical += self._asked[1]
@@ -152,6 +152,11 @@ class Statistics:
         ]
         lines += [f"{self.reads} reads, {self.historical_share:.0%} of the past"]
         return "\n".join(lines)
+
+
+def told(refused: Refused) -> str:
+    """Return the text of a refusal, without the sizes in it."""
+    return TOO_LARGE_FOR_GRPC if "grpc:" in refused.text else refused.text
 
 
 def ranges_of(request: rpc_pb2.TxnRequest) -> Iterator[rpc_pb2.RangeRequest]:
