@@ -314,8 +314,8 @@ _OBSERVATION: Final = Section(
             "metrics",
             "level",
             "basic",
-            "extensive adds histograms of request durations. true, k8s-dqlite's spelling, opens "
-            "--metrics-listen.",
+            "How much is measured: extensive adds histograms of request durations. The word true, "
+            "k8s-dqlite's, opens --metrics-listen.",
             choices=("basic", "extensive", "true", "false"),
         ),
         Flag(
