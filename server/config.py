@@ -115,12 +115,8 @@ def configure(settings: Settings, *, host: str) -> Config:
     read = Reader(settings)
     _check_refused(read)
     name = _name(read)
-    data_dir = read.text("data-dir").replace("${name}", name)
-    if not data_dir:
-        read.wrong("data-dir", "name a directory")
-    listen_client = _listeners(read, "listen-client-urls")
-    if not listen_client:
-        read.wrong("listen-client-urls", "give at least one URL, such as http://127.0.0.1:2379")
+    data_dir = _data_dir(read, name)
+    listen_client = _client_listeners(read)
     listen_http = _listeners(read, "listen-client-http-urls")
     listen_metrics, metrics_extensive = _metrics(read)
     _check_distinct(read, (*listen_client, *listen_http, *listen_metrics))
@@ -207,6 +203,20 @@ def _name(read: Reader) -> str:
     if not _NAME.fullmatch(name):
         read.wrong("name", "a member's name has no spaces, commas or equals signs")
     return name
+
+
+def _data_dir(read: Reader, name: str) -> str:
+    data_dir = read.text("data-dir").replace("${name}", name)
+    if not data_dir:
+        read.wrong("data-dir", "name a directory")
+    return data_dir
+
+
+def _client_listeners(read: Reader) -> tuple[ListenUrl, ...]:
+    urls = _listeners(read, "listen-client-urls")
+    if not urls and not read.faults:
+        read.wrong("listen-client-urls", "give at least one URL, such as http://127.0.0.1:2379")
+    return urls
 
 
 def _listeners(read: Reader, name: str) -> tuple[ListenUrl, ...]:
