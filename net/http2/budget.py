@@ -7,12 +7,13 @@ from net.http2.wire import ConnectionFault, Fault
 
 
 class Clock:
-    """The time that `feed` and `tick` were told last."""
+    """The time that `feed` and `tick` were told last, and that of the last `feed`."""
 
-    __slots__ = ("now_ms",)
+    __slots__ = ("now_ms", "read_ms")
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
+        self.read_ms = now_ms
 
 
 class Budget:

@@ -20,7 +20,7 @@ from net.http2.budget import Budgets, Clock
 from net.http2.control import Control
 from net.http2.deadlines import Deadlines
 from net.http2.endings import Endings
-from net.http2.inbound import Inbound
+from net.http2.inbound import WINDOW_LOW_BYTES, Inbound
 from net.http2.keepalive import DRAIN_PING, KEEPALIVE_PING, Keepalive
 from net.http2.limits import (
     CONNECTION_WINDOW_BYTES,
@@ -99,7 +99,7 @@ class Connection(Generic[M]):
         self._settings = settings
         self._clock = Clock(now_ms)
         self._budgets = Budgets(self._clock)
-        self._keepalive = Keepalive(settings, now_ms)
+        self._keepalive = Keepalive(settings, self._clock)
         out = self._out = Outbound[M](self._wake, self._released)
         self.streams = out.streams
         self.respond = out.respond
@@ -121,6 +121,7 @@ class Connection(Generic[M]):
             drain_answered=self._drain_finally,
         )
         self._quick_bytes_max = settings.message_bytes_max
+        self._streams_max = settings.streams_max
         self._rest = b""
         self._block: PartialBlock | None = None
         self._last_id = 0
@@ -170,8 +171,8 @@ class Connection(Generic[M]):
         """Take bytes from the peer; call the handler for what they complete."""
         if self.closing:
             return
-        self._clock.now_ms = now_ms
-        self._keepalive.read(now_ms)
+        clock = self._clock
+        clock.now_ms = clock.read_ms = now_ms
         self.bytes_in += len(data)
         if self._rest:
             data = self._rest + data
@@ -236,7 +237,7 @@ class Connection(Generic[M]):
     def _begin(self) -> None:
         pairs = (
             (Setting.HEADER_TABLE_SIZE, 0),
-            (Setting.MAX_CONCURRENT_STREAMS, self._settings.streams_max),
+            (Setting.MAX_CONCURRENT_STREAMS, self._streams_max),
             (Setting.INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES),
             (Setting.MAX_HEADER_LIST_SIZE, self._settings.header_list_bytes_max),
         )
@@ -316,6 +317,7 @@ class Connection(Generic[M]):
         """
         end = len(data)
         streams = self.streams
+        inbound = self._inbound
         while end - at >= FRAME_HEADER_BYTES:
             high, low, kind, flags, stream_id = read_frame_header(data, at)
             length = high << 8 | low
@@ -341,7 +343,9 @@ class Connection(Generic[M]):
                         and flag == 0
                         and size <= self._quick_bytes_max
                     ):
-                        self._inbound.arrived(length)
+                        inbound.window -= length
+                        if inbound.window < WINDOW_LOW_BYTES:
+                            inbound.replenish()
                         stream.receiving = CLOSED
                         self.messages_in += 1
                         self._handler.request(self, stream, data[start + _PREFIX_BYTES : at])
@@ -370,7 +374,9 @@ class Connection(Generic[M]):
         if stream_id > self._last_id or not stream_id & 1:
             raise ConnectionFault(Fault.STREAM_IDLE)
         size = len(payload)
-        self._inbound.arrived(size)
+        self._inbound.window -= size
+        if self._inbound.window < WINDOW_LOW_BYTES:
+            self._inbound.replenish()
         if flags & PADDED:
             payload = _unpadded(payload)
         ended = flags & END_STREAM != 0
@@ -418,7 +424,7 @@ class Connection(Generic[M]):
         if (
             not isinstance(asked, Head)
             or timeout_ms == 0
-            or len(self.streams) >= self._settings.streams_max
+            or len(self.streams) >= self._streams_max
             or stream_id > self._served_max
         ):
             self._refuse(stream_id, asked, ended)
@@ -442,7 +448,7 @@ class Connection(Generic[M]):
         elif isinstance(asked, Malformed):
             self._out.reset_id(stream_id, ErrorCode.PROTOCOL_ERROR, lingers=not ended)
             self._budgets.resets.spend()
-        elif len(self.streams) >= self._settings.streams_max:
+        elif len(self.streams) >= self._streams_max:
             self._out.reset_id(stream_id, ErrorCode.REFUSED_STREAM, lingers=not ended)
             self._budgets.resets.spend()
         else:

@@ -30,6 +30,8 @@ M = TypeVar("M")
 
 _PREFIX_BYTES = 5
 
+WINDOW_LOW_BYTES = CONNECTION_WINDOW_BYTES // 2
+
 
 class Inbound(Generic[M]):
     """Reassembly and receive windows of one connection."""
@@ -46,7 +48,8 @@ class Inbound(Generic[M]):
         self._endings = endings
         self._out = endings.out
         self._message_bytes_max = message_bytes_max
-        self._window = CONNECTION_WINDOW_BYTES
+        self.window = CONNECTION_WINDOW_BYTES
+        """What the peer may still send on the connection: every DATA frame is charged to it."""
         self._partial_bytes = 0
         self._granted_bytes = 0
         self._waiting: dict[int, Stream[M]] = {}
@@ -57,12 +60,10 @@ class Inbound(Generic[M]):
         """Bytes held of messages that are not complete."""
         return self._partial_bytes
 
-    def arrived(self, size: int) -> None:
-        """Charge a DATA frame, of whatever stream, to the connection window."""
-        self._window -= size
-        if self._window < CONNECTION_WINDOW_BYTES // 2:
-            self._out.grant(0, CONNECTION_WINDOW_BYTES - self._window)
-            self._window = CONNECTION_WINDOW_BYTES
+    def replenish(self) -> None:
+        """Raise the connection window to its size; due below WINDOW_LOW_BYTES."""
+        self._out.grant(0, CONNECTION_WINDOW_BYTES - self.window)
+        self.window = CONNECTION_WINDOW_BYTES
 
     def data(self, stream: Stream[M], payload: bytes, size: int, ended: bool) -> None:
         """Take the payload of a DATA frame that counts `size` bytes with its padding."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from net.http2.budget import Clock
 from net.http2.limits import PING_IDLE_MS_MIN, PING_STRIKES_MAX, Http2Settings
 from net.http2.wire import ConnectionFault, Fault
 
@@ -20,19 +21,14 @@ DRAIN_PING: Final = b"\x01\x06\x01\x08\x00\x03\x03\x09"
 class Keepalive:
     """The ping state of one connection."""
 
-    __slots__ = ("_last_ping_ms", "_last_read_ms", "_pinged_ms", "_settings", "_strikes")
+    __slots__ = ("_clock", "_last_ping_ms", "_pinged_ms", "_settings", "_strikes")
 
-    def __init__(self, settings: Http2Settings, now_ms: int) -> None:
+    def __init__(self, settings: Http2Settings, clock: Clock) -> None:
         self._settings = settings
-        self._last_read_ms = now_ms
-        self._pinged_ms: int | None = None
+        self._clock = clock
+        self._pinged_ms = clock.read_ms
         self._last_ping_ms: int | None = None
         self._strikes = 0
-
-    def read(self, now_ms: int) -> None:
-        """Note that bytes came from the peer."""
-        self._last_read_ms = now_ms
-        self._pinged_ms = None
 
     def pinged(self, now_ms: int, *, streams: int, has_sent: bool) -> None:
         """Judge a ping of the client. Raises ConnectionFault for one too many."""
@@ -51,15 +47,15 @@ class Keepalive:
     @property
     def due_ms(self) -> int:
         """When `is_ping_due` has something to say."""
-        if self._pinged_ms is None:
-            return self._last_read_ms + self._settings.keepalive_interval_ms
-        return self._pinged_ms + self._settings.keepalive_timeout_ms
+        if self._clock.read_ms < self._pinged_ms:
+            return self._pinged_ms + self._settings.keepalive_timeout_ms
+        return self._clock.read_ms + self._settings.keepalive_interval_ms
 
     def is_ping_due(self, now_ms: int) -> bool:
         """Ask whether to ping the client now. Raises ConnectionFault if it did not answer."""
         if now_ms < self.due_ms:
             return False
-        if self._pinged_ms is not None:
+        if self._clock.read_ms < self._pinged_ms:
             raise ConnectionFault(Fault.KEEPALIVE_TIMEOUT)
         self._pinged_ms = now_ms
         return True

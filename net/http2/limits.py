@@ -61,9 +61,6 @@ PING_IDLE_MS_MIN: Final = 7_200_000
 DEADLINE_GRAIN_MS: Final = 16
 """Stream deadlines are looked at on multiples of this, or many of them would cost a scan each."""
 
-DEADLINE_MS_MAX: Final = 1 << 53
-"""A longer grpc-timeout is cut to this."""
-
 SMALL_WINDOW_UPDATE_BYTES: Final = 256
 """A window update below this counts as busy-work (CVE-2019-9511), if it was not earned."""
 

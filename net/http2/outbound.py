@@ -318,14 +318,17 @@ class Outbound(Generic[M]):
 
     def take(self, limit: int) -> bytes:
         """Return the next bytes: all control and framed ones, then queued ones up to `limit`."""
-        out: list[Piece] = [*self._control, *self._framed]
-        self._control.clear()
-        self.control_bytes = 0
+        if not self._control and not self._ring:
+            data = b"".join(self._framed)
+        else:
+            out: list[Piece] = [*self._control, *self._framed]
+            self._control.clear()
+            self.control_bytes = 0
+            if self._ring:
+                framed = sum(map(len, out))
+                self._pump(out, max(limit - framed, limit // LAZY_SHARE))
+            data = b"".join(out)
         self._framed.clear()
-        if self._ring:
-            framed = sum(map(len, out))
-            self._pump(out, max(limit - framed, limit // LAZY_SHARE))
-        data = b"".join(out)
         self.pending_bytes -= len(data)
         self.bytes_out += len(data)
         return data

@@ -9,8 +9,6 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from net.http2.limits import DEADLINE_MS_MAX
-
 
 class Code(IntEnum):
     """The gRPC status codes."""
@@ -99,32 +97,37 @@ def _cut(encoded: bytes) -> bytes:
     return encoded if escape < 0 else encoded[:escape]
 
 
-_UNITS_NS: Final = {
-    b"n": 1,
-    b"u": 1_000,
-    b"m": 1_000_000,
-    b"S": 1_000_000_000,
-    b"M": 60_000_000_000,
-    b"H": 3_600_000_000_000,
+_UNITS: Final = {
+    b"n": (1_000_000, 1),
+    b"u": (1_000, 1),
+    b"m": (1, 1),
+    b"S": (1, 1_000),
+    b"M": (1, 60_000),
+    b"H": (1, 3_600_000),
 }
+"""For each unit, units in a millisecond and milliseconds in a unit; one of them is 1."""
 
 
 def timeout_ms(value: bytes) -> int:
-    """Return a `grpc-timeout` in milliseconds, rounded up; `DEADLINE_MS_MAX` at most.
+    """Return a `grpc-timeout` in milliseconds, rounded up; at most 8 digits of hours.
 
     Raises ValueError, with grpc-go's words, for a value that is none.
     """
-    if len(value) < 2:
-        raise ValueError(f"transport: timeout string is too short: {quoted(value)}")
-    if len(value) > 9:
-        raise ValueError(f"transport: timeout string is too long: {quoted(value)}")
-    unit = _UNITS_NS.get(value[-1:])
-    if unit is None:
-        raise ValueError(f"transport: timeout unit is not recognized: {quoted(value)}")
+    unit = _UNITS.get(value[-1:])
     digits = value[:-1]
-    if not digits.isdigit():
-        raise ValueError(f"strconv.ParseUint: parsing {quoted(digits)}: invalid syntax")
-    return min(-(-int(digits) * unit // 1_000_000), DEADLINE_MS_MAX)
+    if unit is None or len(digits) > 8 or not digits.isdigit():
+        raise ValueError(_timeout_fault(value))
+    return -(-int(digits) // unit[0]) * unit[1]
+
+
+def _timeout_fault(value: bytes) -> str:
+    if len(value) < 2:
+        return f"transport: timeout string is too short: {quoted(value)}"
+    if len(value) > 9:
+        return f"transport: timeout string is too long: {quoted(value)}"
+    if value[-1:] not in _UNITS:
+        return f"transport: timeout unit is not recognized: {quoted(value)}"
+    return f"strconv.ParseUint: parsing {quoted(value[:-1])}: invalid syntax"
 
 
 def quoted(value: bytes) -> str:
