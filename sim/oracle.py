@@ -127,11 +127,15 @@ class Oracle:
         self._streams.remove(stream)
 
     def tick(self, now_ms: int) -> None:
-        """Move time forward; leases that have ended are revoked, each in a revision of its own."""
+        """Move time forward; leases that have ended are revoked, one after another.
+
+        The order is that of their deadlines, of equals that of their ids.
+        """
         self.now_ms = now_ms
-        ended = [i for i, lease in self.leases.items() if lease.deadline_ms <= now_ms]
-        for lease_id in sorted(ended):
-            self._revoke(lease_id)
+        ended = [(lease.deadline_ms, i) for i, lease in self.leases.items()]
+        for deadline_ms, lease_id in sorted(ended):
+            if deadline_ms <= now_ms:
+                self._revoke(lease_id)
 
     def header(self) -> rpc_pb2.ResponseHeader:
         """Return a header with the current revision."""

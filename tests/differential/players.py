@@ -57,13 +57,21 @@ class OraclePlayer:
                 stream_ended = self._open.pop(number, None)
                 if stream_ended is not None:
                     self.oracle.close_watch_stream(stream_ended)
+        self._sort_out()
+        self.trace.outcomes.append(outcome)
+        return outcome
+
+    def tick(self, now_ms: int) -> None:
+        """Let time pass; leases may end, and watches see it."""
+        self.oracle.tick(now_ms)
+        self._sort_out()
+
+    def _sort_out(self) -> None:
         for number, stream in self._open.items():
             new = stream.responses[self._sorted_out[number] :]
             for response in new:
                 self.trace.streams[number].add(response, len(self.trace.outcomes))
             self._sorted_out[number] += len(new)
-        self.trace.outcomes.append(outcome)
-        return outcome
 
     def play(self, operations: Iterable[Operation]) -> Trace:
         """Play a sequence."""

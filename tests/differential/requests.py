@@ -19,10 +19,17 @@ class Requests:
     """Draws requests; looks at `oracle`, and changes nothing."""
 
     def __init__(
-        self, chance: random.Random, oracle: Oracle, *, negative_watch_starts: bool = True
+        self,
+        chance: random.Random,
+        oracle: Oracle,
+        *,
+        negative_watch_starts: bool = True,
+        rewrites: bool = False,
     ) -> None:
+        """`rewrites`: transactions may delete to the end and put, which etcd does not survive."""
         self.chance = chance
         self.oracle = oracle
+        self._rewrites = rewrites
         self._watch_start_min = -3 if negative_watch_starts else 0
         self._watch_ids: dict[int, list[int]] = {}
 
@@ -176,7 +183,7 @@ class Requests:
             return rpc_pb2.RequestOp(request_put=self.put())
         if kind == 2:
             delete = self.delete()
-            if delete.range_end == b"\0":
+            if delete.range_end == b"\0" and not self._rewrites:
                 delete.range_end = KEYS[-1] + b"\0"
             return rpc_pb2.RequestOp(request_delete_range=delete)
         return rpc_pb2.RequestOp(request_txn=self.txn(depth + 1))
