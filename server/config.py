@@ -213,10 +213,9 @@ def _data_dir(read: Reader, name: str) -> str:
 
 
 def _client_listeners(read: Reader) -> tuple[ListenUrl, ...]:
-    urls = _listeners(read, "listen-client-urls")
-    if not urls and not read.faults:
+    if not read.items("listen-client-urls"):
         read.wrong("listen-client-urls", "give at least one URL, such as http://127.0.0.1:2379")
-    return urls
+    return _listeners(read, "listen-client-urls")
 
 
 def _listeners(read: Reader, name: str) -> tuple[ListenUrl, ...]:
