@@ -8,7 +8,7 @@ chunk totals. INV-REV-DENSE.
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from core.limits import CHANGE_CHUNK_REVISIONS
 from core.records import Version
@@ -68,6 +68,23 @@ class ChangeLog:
         chunk.superseded_total += superseded
         chunk.buried_total += buried
         self.last = revision
+
+    def extend(self, changes: Sequence[Version]) -> None:
+        """Add revisions of one change each that set nothing free: first versions of their keys."""
+        done = 0
+        while done < len(changes):
+            revision = self.last + 1
+            offset = revision & _MASK
+            chunk = self._newest
+            if chunk is None or not offset:
+                chunk = self._newest = self._chunks[revision >> _SHIFT] = _Chunk(offset)
+            part = changes[done : done + CHANGE_CHUNK_REVISIONS - offset]
+            nothing = bytes(8 * len(part))
+            chunk.entries += part
+            chunk.superseded.frombytes(nothing)
+            chunk.buried.frombytes(nothing)
+            done += len(part)
+            self.last += len(part)
 
     def at(self, revision: int) -> tuple[Version, ...]:
         """Return one revision's changes in order; empty if it is not in the log."""

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from itertools import islice
 from operator import attrgetter
 
-from sortedcontainers import SortedList
-
+from core.ordered import OrderedKeys, ordered
 from core.records import Version
 
 _mod = attrgetter("mod")
@@ -29,8 +28,8 @@ class KeyIndex:
     def __init__(self) -> None:
         self.live: dict[bytes, Version] = {}
         self.history: dict[bytes, list[Version]] = {}
-        self._keys: SortedList[bytes] = SortedList()
-        self._dead: SortedList[bytes] = SortedList()
+        self._keys: OrderedKeys = ordered()
+        self._dead: OrderedKeys = ordered()
 
     def fill(
         self, live: dict[bytes, Version], history: dict[bytes, list[Version]], dead: list[bytes]
@@ -40,8 +39,8 @@ class KeyIndex:
         assert not self.history, "INV-LOG-COVERS-STATE"
         self.live = live
         self.history = history
-        self._keys = SortedList(live)
-        self._dead = SortedList(dead)
+        self._keys = ordered(live)
+        self._dead = ordered(dead)
 
     def create(self, version: Version) -> None:
         """Enter the first version of a key that is not live."""

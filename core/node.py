@@ -59,6 +59,7 @@ from core.operations import (
     LeaseKeepAlive,
     LeaseLeases,
     LeaseTimeToLive,
+    Query,
     Range,
     RangeStream,
     Txn,
@@ -298,15 +299,7 @@ class Node:
     # Reads.
 
     def _ask(self, given: Asked) -> None:
-        query = given.query
-        kind = type(query)
-        local = (
-            (kind is Range and query.serializable)  # type: ignore[union-attr]  # by kind
-            or kind is HashKv
-            or (kind is Txn and is_serializable(query))  # type: ignore[arg-type]  # by kind
-            or (kind is RangeStream and query.range.serializable)  # type: ignore[union-attr]
-        )
-        if local:
+        if _is_local(given.query):
             self._answer(given)
         else:
             self._reads.append(given)
@@ -449,3 +442,14 @@ class Node:
         cursor = self._cursors.get(given.stream)
         if cursor is not None:
             cursor.blocked = given.blocked
+
+
+def _is_local(query: Query) -> bool:
+    """Whether a query asks for this member's own state, agreed on or not."""
+    if isinstance(query, Range):
+        return query.serializable
+    if isinstance(query, Txn):
+        return is_serializable(query)
+    if isinstance(query, RangeStream):
+        return query.range.serializable
+    return isinstance(query, HashKv)

@@ -28,7 +28,7 @@ class Lease:
     id: int
     ttl_s: int
     generation: int
-    keys: dict[bytes, None] = field(factory=dict)
+    keys: dict[bytes, None] = field(factory=dict[bytes, None])
 
 
 @define
@@ -47,8 +47,8 @@ class State:
     """Number of the newest change in the log; less than `change_count` only inside a command."""
     index: KeyIndex = field(factory=KeyIndex)
     changes: ChangeLog = field(factory=ChangeLog)
-    leases: dict[int, Lease] = field(factory=dict)
-    alarms: set[tuple[int, int]] = field(factory=set)
+    leases: dict[int, Lease] = field(factory=dict[int, Lease])
+    alarms: set[tuple[int, int]] = field(factory=set[tuple[int, int]])
     """(member, kind); never iterated unsorted."""
     resident_bytes: int = 0
     """The account that the quota bounds: equal on all members."""

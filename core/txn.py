@@ -113,8 +113,11 @@ def _field(version: Version, target: int) -> int | bytes:
 
 def _relates(compare: Compare, found: int | bytes) -> bool:
     operand = compare.operand
-    less = found < operand  # type: ignore[operator]  # both int or both bytes by target
     equal = found == operand
+    if isinstance(found, bytes):
+        less = isinstance(operand, bytes) and found < operand
+    else:
+        less = isinstance(operand, int) and found < operand
     match compare.result:
         case CompareResult.EQUAL:
             return equal

@@ -73,7 +73,7 @@ Message = Created | NotCreated | Canceled | Compacted | Events | Progress
 class WatchStream:
     """One Watch RPC: its watchers by id, and whether its connection has room."""
 
-    watchers: "dict[int, Watcher]" = field(factory=dict)
+    watchers: "dict[int, Watcher]" = field(factory=lambda: dict[int, Watcher]())
     next_id: int = 0
     blocked: bool = False
     progress_at_ms: int = 0
@@ -111,8 +111,8 @@ class Group:
 
     key: bytes
     range_end: bytes
-    synced: "dict[Watcher, None]" = field(factory=dict)
-    unsynced: "dict[Watcher, None]" = field(factory=dict)
+    synced: "dict[Watcher, None]" = field(factory=dict[Watcher, None])
+    unsynced: "dict[Watcher, None]" = field(factory=dict[Watcher, None])
 
 
 class Change(NamedTuple):

@@ -73,9 +73,9 @@ class Job:
 class Io:
     """What one turn wants done outside."""
 
-    replies: list[Reply] = field(factory=list)
-    notices: list[Notify] = field(factory=list)
-    jobs: list[Job] = field(factory=list)
+    replies: list[Reply] = field(factory=list[Reply])
+    notices: list[Notify] = field(factory=list[Notify])
+    jobs: list[Job] = field(factory=list[Job])
     sync: int = 0
     """If not 0: call `journal.sync` in the sync thread, then give `Synced` of this number."""
     busy: bool = False
