@@ -131,6 +131,7 @@ class Connection(Generic[M]):
         self._deadlines = Deadlines(out.streams)
         self._drain_due_ms = 0
         self._is_draining = False
+        self._is_over = False
         self._begin()
 
     # What the driver sees.
@@ -226,11 +227,20 @@ class Connection(Generic[M]):
         self._drain_due_ms = now_ms + self._settings.drain_ping_timeout_ms
 
     def eof(self) -> None:
-        """Take it that the peer is gone: end all streams, drop all output."""
+        """Take it that the peer is gone: end all streams, drop all output.
+
+        To be called whenever the socket is closed, never from inside a callback. It lets go of
+        all that refers back here, or a connection would stay until the garbage collector comes.
+        """
+        if self._is_over:
+            return
+        self._is_over = True
         streams = list(self.streams.values())
         self._out.drop_all()
         self._stop("connection closed by peer")
         self._endings.lost(streams)
+        self._out.detach()
+        del self._endings, self._inbound, self._control
 
     # Start and end.
 

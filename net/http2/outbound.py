@@ -58,6 +58,10 @@ _INITIAL_WINDOW_BYTES = 65_535
 _NO_ERROR = ErrorCode.NO_ERROR.to_bytes(4, "big")
 
 
+def _nobody(*_: object) -> None:
+    """Take the place of whoever was told."""
+
+
 class Outbound(Generic[M]):
     """Windows, queues and frames of one connection, and which of its streams are not over."""
 
@@ -281,6 +285,11 @@ class Outbound(Generic[M]):
         self._control.clear()
         self.control_bytes = 0
         self.pending_bytes = 0
+
+    def detach(self) -> None:
+        """Forget whom to tell."""
+        self._wake = _nobody
+        self._released = _nobody
 
     # Windows, as the peer sets them.
 

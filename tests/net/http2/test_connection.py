@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from net.http2.connection import Connection
@@ -353,6 +356,22 @@ def test_the_end_of_the_connection_cancels_its_streams_once() -> None:
     connection = peer.connection
     assert (connection.closing, connection.reason) == (True, "connection closed by peer")
     assert (connection.take(100), connection.pending_bytes, connection.streams) == (b"", 0, {})
+
+
+def test_a_connection_that_is_over_needs_no_garbage_collector() -> None:
+    peer = Peer(Recorder(echo))
+    peer.say(unary(3, b"m", block(timeout=b"1S")), headers(5, block(WATCH)), unary(7))
+    stream = peer.connection.streams[5]
+    peer.connection.eof()
+    gone = weakref.ref(peer.connection)
+    gc.disable()
+    try:
+        peer.dirty.clear()
+        del peer.connection
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert stream.id == 5
 
 
 def test_late_frames_of_many_finished_streams_are_tolerated() -> None:

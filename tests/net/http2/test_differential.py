@@ -7,6 +7,7 @@ same for both.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from random import Random
 from typing import NamedTuple, Protocol
 
@@ -330,7 +331,7 @@ class Conversation:
         return bool(there or back)
 
 
-CLIENTS = [H2Client, Ngh2Client]
+CLIENTS: list[Callable[[], Client]] = [H2Client, Ngh2Client]
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -16,6 +17,11 @@ from net.http2.limits import Http2Settings
 from net.http2.status import Code
 from net.http2.stream import Stream
 from tests.http2_client import METHODS, RANGE, SNAPSHOT, WATCH, Recorder, echo
+
+if TYPE_CHECKING:
+    UnaryCall = grpc.UnaryUnaryMultiCallable[bytes, bytes]
+    StreamCall = grpc.UnaryStreamMultiCallable[bytes, bytes]
+    BidiCall = grpc.StreamStreamMultiCallable[bytes, bytes]
 
 
 class Loop:
@@ -98,6 +104,10 @@ def served(
     loop.close()
 
 
+def unary_call(channel: grpc.Channel, path: bytes = RANGE) -> UnaryCall:
+    return channel.unary_unary(path.decode())
+
+
 def test_a_hundred_unary_calls_with_deadlines_and_metadata_are_echoed() -> None:
     seen: list[bytes] = []
 
@@ -107,9 +117,9 @@ def test_a_hundred_unary_calls_with_deadlines_and_metadata_are_echoed() -> None:
         connection.respond(stream, message)
 
     with served(Recorder(answer)) as (loop, channel):
-        call = channel.unary_unary(RANGE.decode())
+        call = unary_call(channel)
         for i in range(100):
-            future = call.future(b"%d" % i, timeout=60, metadata=[("token", f"t{i % 3}")])
+            future = call.future(b"%d" % i, timeout=60, metadata=(("token", f"t{i % 3}"),))
             loop.until(future.done)
             assert future.result() == b"%d" % i
     assert seen == [b"t%d" % (i % 3) for i in range(100)]
@@ -118,7 +128,7 @@ def test_a_hundred_unary_calls_with_deadlines_and_metadata_are_echoed() -> None:
 def test_messages_larger_than_every_window_go_both_ways() -> None:
     messages = [bytes([i]) * (1_500_000 + i) for i in range(8)]
     with served(Recorder(echo)) as (loop, channel):
-        call = channel.unary_unary(RANGE.decode())
+        call = unary_call(channel)
         futures = [call.future(message) for message in messages]
         loop.until(lambda: all(future.done() for future in futures))
         assert [future.result() for future in futures] == messages
@@ -131,14 +141,14 @@ def test_an_answer_of_20_mb_arrives_whole() -> None:
         connection.respond_parts(stream, parts, 20_000_000)
 
     with served(Recorder(answer)) as (loop, channel):
-        future = channel.unary_unary(RANGE.decode()).future(b"")
+        future = unary_call(channel).future(b"")
         loop.until(future.done)
         assert future.result() == b"".join(parts)
 
 
 def test_gzip_requests_are_understood() -> None:
     with served(Recorder(echo)) as (loop, channel):
-        call = channel.unary_unary(RANGE.decode())
+        call = unary_call(channel)
         future = call.future(b"x" * 100_000, compression=grpc.Compression.Gzip)
         loop.until(future.done)
         assert future.result() == b"x" * 100_000
@@ -149,7 +159,7 @@ def test_a_status_carries_its_text() -> None:
         connection.fail(stream, Code.OUT_OF_RANGE, "etcdserver: 100% größer\n")
 
     with served(Recorder(answer)) as (loop, channel):
-        future = channel.unary_unary(RANGE.decode()).future(b"")
+        future = unary_call(channel).future(b"")
         loop.until(future.done)
         assert future.code() is grpc.StatusCode.OUT_OF_RANGE
         assert future.details() == "etcdserver: 100% größer\n"
@@ -164,14 +174,14 @@ def test_a_status_carries_its_text() -> None:
 )
 def test_an_unknown_method_is_unimplemented(path: str, text: str) -> None:
     with served(Recorder(echo)) as (loop, channel):
-        future = channel.unary_unary(path).future(b"")
+        future = unary_call(channel, path.encode()).future(b"")
         loop.until(future.done)
         assert (future.code(), future.details()) == (grpc.StatusCode.UNIMPLEMENTED, text)
 
 
 def test_a_message_above_the_limit_is_refused_in_grpc_go_words() -> None:
     with served(Recorder(echo), Http2Settings(message_bytes_max=1_000)) as (loop, channel):
-        future = channel.unary_unary(RANGE.decode()).future(b"x" * 1_001)
+        future = unary_call(channel).future(b"x" * 1_001)
         loop.until(future.done)
         assert future.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert future.details() == "grpc: received message larger than max (1001 vs. 1000)"
@@ -184,7 +194,8 @@ def test_a_server_stream_ends_with_its_trailers() -> None:
         connection.finish(stream)
 
     with ThreadPoolExecutor(1) as reader, served(Recorder(answer)) as (loop, channel):
-        call = channel.unary_stream(SNAPSHOT.decode())(b"")
+        begin: StreamCall = channel.unary_stream(SNAPSHOT.decode())
+        call = begin(b"")
         got = reader.submit(list, call)
         loop.until(got.done)
         assert got.result() == [bytes([i]) * 10_000 for i in range(50)]
@@ -193,7 +204,8 @@ def test_a_server_stream_ends_with_its_trailers() -> None:
 def test_a_watch_is_echoed_and_cancelled() -> None:
     recorder = Recorder(echo)
     with served(recorder) as (loop, channel):
-        call = channel.stream_stream(WATCH.decode())(iter([b"a", b"b", b"c"]))
+        begin: BidiCall = channel.stream_stream(WATCH.decode())
+        call = begin(iter([b"a", b"b", b"c"]))
         loop.until(lambda: ("half_closed", 1, b"") in recorder.calls)
         call.cancel()
         loop.until(lambda: recorder.calls[-1][0] == "cancelled")
@@ -208,7 +220,7 @@ def test_a_drained_connection_finishes_its_calls_and_the_next_call_dials_again()
         held.append((connection, stream))
 
     with served(Recorder(answer)) as (loop, channel):
-        call = channel.unary_unary(RANGE.decode())
+        call = unary_call(channel)
         first = call.future(b"1")
         loop.until(lambda: len(held) == 1)
         connection, stream = held[0]
