@@ -1,6 +1,6 @@
 """The replicated state: everything that equal logs make equal on all members.
 
-Its only writer is `core.machine.apply`; `core.scrub` frees what a compaction made invisible,
+Its only writer is `core.machine.apply`; `core.compaction` frees what became invisible,
 which changes no answer, no hash and no account.
 
 Invariants: INV-REV-DENSE (each revision after the compact one has at least one change, and
