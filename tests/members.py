@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -152,7 +152,7 @@ def etcd(binary: Path, directory: Path, *flags: str) -> Member:
 
 
 @contextmanager
-def running(member: Member) -> Iterator[Member]:
+def running(member: Member) -> Generator[Member]:
     """Start a member, and end it in any case."""
     member.start()
     try:

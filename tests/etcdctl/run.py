@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -106,7 +106,7 @@ class Ctl:
     directory: Path
     version: tuple[int, int]
     is_trine: bool
-    steps: list[Step] = field(factory=list)
+    steps: list[Step] = field(factory=list[Step])
 
     def run(self, *args: str, stdin: str = "", differs: bool = False) -> str:
         """Call etcdctl to its end; returns what it printed."""
@@ -131,7 +131,7 @@ class Ctl:
         return out
 
     @contextmanager
-    def staying(self, *args: str, ends: bool = False, differs: bool = False) -> Iterator[Staying]:
+    def staying(self, *args: str, ends: bool = False, differs: bool = False) -> Generator[Staying]:
         """Start a call that stays; leaving the block ends it (or waits for its end, if `ends`)."""
         process = subprocess.Popen(
             [self.binary, *args],
