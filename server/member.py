@@ -25,14 +25,17 @@ from net.journal import JournalDamaged, JournalUnreadable
 from net.listen import Listener, ListenError, ListenUrl, Role, listen
 from net.metrics import Metrics, rpc_table
 from net.reactor import Reactor
+from net.slow import SlowLog
 from net.sockets import EpollSockets
+from net.store.batch import Identity
 from net.store.errors import StoreError
 from net.telemetry import Logger
 from net.tls import ALPN_CLIENT, ALPN_GRPC, ALPN_HTTP, ServerTls, TlsConfigError
 from server.compactor import Compactor
 from server.config import Config
 from server.endpoint import HttpEndpoint
-from server.recover import Directory, Opened, RefusedToStartError, first_identity, open_member
+from server.identity import cluster_id, member_id
+from server.recover import Directory, Opened, RefusedToStartError, open_member
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -112,7 +115,8 @@ def _open(config: Config, metrics: Metrics, log: Logger) -> Opened:
         progress_interval_ms=config.watch_progress_ms,
     )
     where = Directory(RealDisk(), config.data_dir, config.journal_dir)
-    identity = first_identity(config.name, config.initial_cluster_token, config.advertise_peer)
+    member = member_id(config.advertise_peer, config.initial_cluster_token)
+    identity = Identity(cluster_id([member]), member)
     return open_member(where, node, metrics, log, identity=identity)
 
 
@@ -144,10 +148,9 @@ def _port(
         cluster,
         encoder,
         metrics,
-        log,
         settings=_http2_settings(config),
         http=endpoint.answer,
-        slow_request_ms=config.slow_request_ms,
+        slow=SlowLog(log, metrics, config.slow_request_ms, config.slow_apply_ms),
     )
     endpoint.port = port
     return port, endpoint

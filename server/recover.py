@@ -11,7 +11,6 @@ INV-LOG-COVERS-STATE: the journal holds every pack after the store's applied ind
 """
 
 import gc
-from hashlib import sha1
 
 from attrs import frozen
 
@@ -22,8 +21,10 @@ from core.node import Node, NodeConfig
 from core.state import NOT_COMPACTED, State
 from net import replicator as raft
 from net.disk import Disk, Lock
-from net.driver import Driver, decode_entry
+from net.driver import DEFAULT_PACE, Driver, decode_entry
+from net.flush import Pace
 from net.journal import Journal, Recovered, Reserve, SnapshotMark
+from net.journal.reserve import RESERVE_BYTES
 from net.local import LocalEngine
 from net.metrics import Metrics
 from net.store.batch import Batch, Identity
@@ -48,6 +49,8 @@ class Directory:
     journal: str
     vfs: str | None = None
     segment_bytes: int = 64 << 20
+    reserve_bytes: int = RESERVE_BYTES
+    pace: Pace = DEFAULT_PACE
 
 
 @frozen
@@ -98,7 +101,7 @@ def open_member(
     node = Node(state, config_of)
     bounds = _bounds(journal, found, state)
     engine = LocalEngine(store.meta.member_id, bounds)
-    driver = Driver(node, engine, journal, store, metrics)
+    driver = Driver(node, engine, journal, store, metrics, where.pace)
     if dead:
         driver.buffer.erase(dead, scrubbed=state.compact_revision, done=True, now_ms=0)
     replayed = _replay(driver, journal, state)
@@ -116,16 +119,8 @@ def open_member(
         driver,
         Identity(store.meta.cluster_id, store.meta.member_id),
         lock,
-        Reserve(disk, f"{where.data}/reserve"),
+        Reserve(disk, f"{where.data}/reserve", size_bytes=where.reserve_bytes),
     )
-
-
-def first_identity(name: str, token: str, peer_urls: tuple[str, ...]) -> Identity:
-    """Return the ids that a first start takes: hashes of what names the cluster, as in etcd."""
-    urls = ",".join(sorted(peer_urls))
-    cluster = sha1(f"{token}\n{urls}".encode(), usedforsecurity=False).digest()
-    member = sha1(f"{token}\n{name}\n{urls}".encode(), usedforsecurity=False).digest()
-    return Identity(int.from_bytes(cluster[:8], "big") or 1, int.from_bytes(member[:8], "big") or 1)
 
 
 def _check_format(where: Directory) -> None:

@@ -24,15 +24,21 @@ AnyStream = Stream[Any]
 class Call:
     """A unary request."""
 
-    __slots__ = ("began_ms", "connection", "metrics", "over", "stream")
+    __slots__ = ("began_ms", "connection", "metrics", "over", "request", "stream")
 
     def __init__(
-        self, connection: AnyConnection, stream: AnyStream, metrics: RpcMetrics, began_ms: int
+        self,
+        connection: AnyConnection,
+        stream: AnyStream,
+        metrics: RpcMetrics,
+        began_ms: int,
+        request: bytes = b"",
     ) -> None:
         self.connection = connection
         self.stream = stream
         self.metrics = metrics
         self.began_ms = began_ms
+        self.request = request
         self.over = False
 
     def settle(self, encoder: Encoder, answer: Answer) -> None:

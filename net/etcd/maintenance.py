@@ -19,7 +19,7 @@ from core.errors import (
     UNAVAILABLE,
     Failure,
 )
-from net.disk import Disk, File
+from net.disk import Disk, DiskFull, File
 from net.driver import Driver, Job
 from net.etcd.calls import Call, StreamCall
 from net.etcd.cluster import Cluster
@@ -200,6 +200,10 @@ class Maintenance:
         self.jobs.append((job, self._copied))
 
     def _copied(self, result: object) -> None:
+        if isinstance(result, DiskFull):
+            self._log.error("failed to defragment: the disk has no room for the copy")
+            self._finish_defragment(NO_SPACE)
+            return
         assert isinstance(result, Copy), "INV-JOB-RESULT"
         if not self._driver.append_switch(
             result.generation, result.index, lambda: self._switch(result.generation)
@@ -244,6 +248,11 @@ class Maintenance:
         self.jobs.append((job, lambda result: self._backed_up(call, result)))
 
     def _backed_up(self, call: StreamCall, result: object) -> None:
+        if isinstance(result, DiskFull):
+            self._log.error("failed to make a snapshot: the disk has no room for the copy")
+            if not call.over:
+                call.fail(NO_SPACE)
+            return
         assert isinstance(result, Backup), "INV-JOB-RESULT"
         file = self._disk.open(result.path, writable=False)
         sending = _Sending(call, file, result.path, result.size_bytes)

@@ -13,6 +13,7 @@ import outcome
 
 from core.inputs import Asked, Offered, RoomChanged
 from core.operations import Barrier, Command
+from net.disk import DiskFull
 from net.driver import Driver, DriverInput, Io, Job, JobDone, Synced
 from net.etcd.calls import Call, Hidden, StreamCall, WatchCall
 from net.etcd.cluster import Cluster
@@ -24,8 +25,8 @@ from net.http2.connection import Connection
 from net.http2.limits import Http2Settings
 from net.listen import PeerInfo
 from net.metrics import Metrics
+from net.slow import SlowLog
 from net.syncer import Jobs, Syncer
-from net.telemetry import Logger
 
 STREAM_BYTES_HIGH = 1 << 20
 """A stream that holds more than this is fed no further."""
@@ -54,11 +55,10 @@ class ClientPort:
         cluster: Cluster,
         encoder: Encoder,
         metrics: Metrics,
-        log: Logger,
         *,
         settings: Http2Settings,
         http: Http,
-        slow_request_ms: int,
+        slow: SlowLog,
     ) -> None:
         self.dirty: list[ClientConnection] = []
         self._driver = driver
@@ -67,10 +67,9 @@ class ClientPort:
         self._cluster = cluster
         self._encoder = encoder
         self._metrics = metrics
-        self._log = log
         self._settings = settings
         self._http = http
-        self._slow_request_ms = slow_request_ms
+        self._slow = slow
         self._syncer: Syncer | None = None
         self._jobs: Jobs | None = None
         self._done: list[DriverInput] = []
@@ -96,9 +95,11 @@ class ClientPort:
     def accepted(self, peer: PeerInfo, now_ms: int) -> ClientConnection:
         """Return the codec of a new HTTP/2 connection."""
         self._metrics.connections_total += 1
-        return Connection(
+        connection = Connection(
             self._services.methods, self._services, self._settings, now_ms, self.dirty
         )
+        connection.owner = peer.address
+        return connection
 
     def http1(self, request: Http1Request, peer: PeerInfo) -> Http1Response | Http1Pending | None:
         """Answer health, metrics and version."""
@@ -109,7 +110,12 @@ class ClientPort:
         services = self._services
         services.now_ms = now_ms
         inputs = self._gather(now_ms)
+        began_us = _now_us()
         io = self._driver.turn(now_ms, inputs)
+        took_us = _now_us() - began_us
+        self._metrics.turn_us.observe(took_us)
+        if took_us > self._slow.apply_ms * 1000:
+            self._tell_slow_turn(io, took_us // 1000, now_ms)
         self._deliver(io, now_ms)
         self._start_work(io)
         sending = self._maintenance.pump()
@@ -152,7 +158,7 @@ class ClientPort:
     def _deliver(self, io: Io, now_ms: int) -> None:
         encoder = self._encoder
         encoder.set_term(self._driver.engine.role.term)
-        slow_ms = now_ms - self._slow_request_ms
+        slow_ms = now_ms - self._slow.request_ms
         for token, answer in io.replies:
             assert isinstance(token, Call), "INV-TOKEN"
             if token.over:
@@ -160,8 +166,14 @@ class ClientPort:
             token.settle(encoder, answer)
             if type(token) is StreamCall:
                 self._hold_back(token)
-            elif type(token) is Call and token.began_ms <= slow_ms:
-                self._warn_slow(token, now_ms)
+            elif token.began_ms < slow_ms and type(token) is Call:
+                self._slow.answered(
+                    token.stream.path.decode("ascii", "replace"),
+                    token.request,
+                    remote=str(token.connection.owner),
+                    began_ms=token.began_ms,
+                    now_ms=now_ms,
+                )
         for stream, message in io.notices:
             call = stream.token
             assert isinstance(call, WatchCall), "INV-TOKEN"
@@ -196,15 +208,21 @@ class ClientPort:
                 self._submit(job, then)
 
     def _submit(self, job: Job, then: Callable[[object], None]) -> None:
+        """Run a job in its thread; a full disk is a result, any other error ends the member."""
         assert self._jobs is not None, "INV-PORT-STARTED"
 
         def done(result: outcome.Maybe[object]) -> None:
-            then(result.unwrap())
+            full = result.error if isinstance(result, outcome.Error) else None
+            then(full if isinstance(full, DiskFull) else result.unwrap())
 
         self._jobs.submit(job.run, done)
 
     def _driver_job(self, job: Job) -> Callable[[object], None]:
-        return lambda result: self._done.append(JobDone(job.kind, result))
+        def then(result: object) -> None:
+            assert not isinstance(result, DiskFull), "INV-JOB-RESULT"
+            self._done.append(JobDone(job.kind, result))
+
+        return then
 
     def _sync_journal(self) -> Any:
         began = _now_us()
@@ -222,13 +240,12 @@ class ClientPort:
                 waiting.append((question, deadline_ms))
         self._questions = waiting
 
-    def _warn_slow(self, call: Call, now_ms: int) -> None:
-        self._log.warn(
-            "apply request took too long",
-            took=f"{now_ms - call.began_ms}ms",
-            expected_duration=f"{self._slow_request_ms}ms",
-            request=call.stream.path.decode("ascii", "replace"),
-        )
+    def _tell_slow_turn(self, io: Io, took_ms: int, now_ms: int) -> None:
+        """A turn that took long is told of with the requests that it answered."""
+        for token, _ in io.replies:
+            if isinstance(token, Call) and not token.over and type(token) is not Hidden:
+                path = token.stream.path.decode("ascii", "replace")
+                self._slow.applied(path, token.request, took_ms=took_ms, now_ms=now_ms)
 
 
 def _stream_of(call: Call) -> object:

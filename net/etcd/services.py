@@ -110,7 +110,7 @@ class Services:
         metrics.started += 1
         metrics.received += 1
         shape = Call if stream.kind is Kind.UNARY else StreamCall
-        call = shape(connection, stream, metrics, self.now_ms)
+        call = shape(connection, stream, metrics, self.now_ms, message)
         stream.state = call
         try:
             method.begin(self, method, call, message)

@@ -18,13 +18,13 @@ numbers follow each other without a hole).
 
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import apsw
 import attrs
 
-from net.disk import Disk
+from net.disk import Disk, DiskFull
 from net.store import connection, files, meta, schema, seal
 from net.store.batch import Batch, ChangeRow, Identity, Meta, signed, unsigned
 from net.store.connection import Database
@@ -270,19 +270,20 @@ class Store:
         exist or be the remains of an earlier attempt.
         """
         files.sweep(self._disk, target)
-        copy = connection.fresh(target, vfs=self._vfs)
-        try:
-            if self._vfs is None:
-                source = connection.reader(self.path)
-                try:
-                    source.copy_to(copy)
-                finally:
-                    source.close()
-            else:
-                self._database.copy_to(copy)
-        finally:
-            copy.close()
-        return seal.finish(self._disk, target, vfs=self._vfs)
+        with self._room_for(target):
+            copy = connection.fresh(target, vfs=self._vfs)
+            try:
+                if self._vfs is None:
+                    source = connection.reader(self.path)
+                    try:
+                        source.copy_to(copy)
+                    finally:
+                        source.close()
+                else:
+                    self._database.copy_to(copy)
+            finally:
+                copy.close()
+            return seal.finish(self._disk, target, vfs=self._vfs)
 
     def vacuum_into(self, generation: int) -> Copy:
         """Write a defragmented copy as another generation, durably; nothing refers to it yet.
@@ -293,15 +294,25 @@ class Store:
         assert generation != self.generation, "INV-STORE-NEVER-REPLACED"
         path = files.state_path(self._directory, generation)
         files.sweep(self._disk, path)
-        seal.lay_out(path, vfs=self._vfs)
-        source = self._database if self._vfs is not None else connection.checkpointer(self.path)
+        with self._room_for(path):
+            seal.lay_out(path, vfs=self._vfs)
+            source = self._database if self._vfs is not None else connection.checkpointer(self.path)
+            try:
+                _copy_tables(source, path)
+            finally:
+                if source is not self._database:
+                    source.close()
+            facts = seal.settle(self._disk, path, vfs=self._vfs)
+            return Copy(path, generation, facts.index, facts.term)
+
+    @contextmanager
+    def _room_for(self, path: str) -> Iterator[None]:
+        """Turn SQLite's word for a full disk into the disk's, and leave no half copy behind."""
         try:
-            _copy_tables(source, path)
-        finally:
-            if source is not self._database:
-                source.close()
-        facts = seal.settle(self._disk, path, vfs=self._vfs)
-        return Copy(path, generation, facts.index, facts.term)
+            yield
+        except (apsw.FullError, DiskFull) as error:
+            files.sweep(self._disk, path)
+            raise DiskFull(path) from error
 
     def close(self) -> None:
         """Close all connections; the last one moves the WAL into the file and deletes it."""

@@ -123,6 +123,7 @@ def test_a_restored_store_is_of_a_new_cluster_with_its_history_compacted(tmp_pat
             compact_revision=1_000_000_021,
             cluster_id=OTHER.cluster_id,
             member_id=OTHER.member_id,
+            notes={**before.notes, "journal": "begins behind the applied index"},
         )
         assert rows_of(store) == rows
         assert (store.leases(), store.alarms(), store.members()) == ([(9, 60, 4)], [], [])
