@@ -5,10 +5,12 @@ has deleted yet is left out and named, so that the caller deletes it.
 """
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from attrs import frozen
 
 from core.changelog import ChangeLog
+from core.limits import KEY_COST_BYTES, VERSION_COST_BYTES
 from core.records import Version, put_version, tombstone
 from core.state import (
     HASH_MASK,
@@ -16,9 +18,15 @@ from core.state import (
     Lease,
     State,
     add_lease,
-    key_bytes,
     version_bytes,
 )
+
+_key = attrgetter("key")
+_mod = attrgetter("mod")
+_put_number = attrgetter("version")
+_framed = attrgetter("framed")
+_row_hash = attrgetter("row_hash")
+_lease = attrgetter("lease")
 
 Row = tuple[int, int, int, bytes, int, int, int, int, int, bytes | None]
 """(number, main, sub, key, create, version, previous number, lease, is tombstone, value)."""
@@ -60,8 +68,7 @@ def load(facts: Facts, chunks: Iterable[Sequence[Row]]) -> tuple[State, list[int
     state.alarms = set(facts.alarms)
     loader = _Loader(state)
     for chunk in chunks:
-        for row in chunk:
-            loader.take(row)
+        loader.take(chunk)
     loader.finish()
     return state, loader.dead
 
@@ -82,13 +89,49 @@ class _Loader:
         self._bytes = 0
         self._begun = False
 
-    def take(self, row: Row) -> None:
-        number, main, _, key, create, version, _, lease, buried, value = row
-        change = (
+    def take(self, rows: Sequence[Row]) -> None:
+        """Enter one chunk: at once if all its keys are new, else row by row."""
+        versions = [
             tombstone(key, mod=main, number=number)
             if buried
             else put_version(key, value or b"", main, create, version, lease, number)
-        )
+            for number, main, _, key, create, version, _, lease, buried, value in rows
+        ]
+        if not self._took_at_once(versions):
+            for change in versions:
+                self._take_one(change)
+
+    def _took_at_once(self, versions: list[Version]) -> bool:
+        """Enter a chunk of first versions; whether it was one.
+
+        Most chunks of a store that was compacted lately are such; row by row they cost a half
+        more.
+        """
+        if not versions:
+            return True
+        newest = self._newest
+        fresh = dict(zip(map(_key, versions), versions, strict=True))
+        if len(fresh) != len(versions) or not newest.keys().isdisjoint(fresh):
+            return False
+        first, last = versions[0].mod, versions[-1].mod
+        if last >= self._compact:
+            # Those above the compact revision also go into the log, one a revision.
+            mods = list(map(_mod, versions))
+            if first <= self._compact or mods != list(range(first, first + len(mods))):
+                return False
+            if first == self._main or not all(map(_put_number, versions)):
+                return False
+            self._close_revision()
+            self._begin_log(first)
+            # The last revision may have more changes in the next chunk.
+            self._state.changes.extend(versions[:-1])
+            self._entry = versions[-1:]
+            self._main = last
+        newest.update(fresh)
+        return True
+
+    def _take_one(self, change: Version) -> None:
+        key, main = change.key, change.mod
         previous = self._newest.get(key)
         self._newest[key] = change
         if main <= self._compact:
@@ -120,13 +163,8 @@ class _Loader:
         entry = self._entry
         if not entry:
             return
-        log: ChangeLog = self._state.changes
-        if not self._begun:
-            self._begun = True
-            log.restart_at(self._main)
-        if log.last != self._main - 1:
-            raise BrokenStateError(f"revision {log.last + 1} has no change row")
-        log.append(
+        self._begin_log(entry[0].mod)
+        self._state.changes.append(
             entry[0] if len(entry) == 1 else tuple(entry),
             self._superseded,
             self._buried,
@@ -134,6 +172,15 @@ class _Loader:
         self._entry = []
         self._superseded = 0
         self._buried = 0
+
+    def _begin_log(self, revision: int) -> None:
+        """Make sure that `revision` is the log's next one."""
+        log: ChangeLog = self._state.changes
+        if not self._begun:
+            self._begun = True
+            log.restart_at(revision)
+        if log.last != revision - 1:
+            raise BrokenStateError(f"revision {log.last + 1} has no change row")
 
     def finish(self) -> None:
         """Fill index, log, hash and account; check that the rows reach the stored revision."""
@@ -147,30 +194,32 @@ class _Loader:
             raise BrokenStateError(
                 f"rows end at revision {state.changes.last}, the store says {state.revision}"
             )
-        live: dict[bytes, Version] = {}
+        dead_keys = self._part_from_the_dead()
+        live = self._newest
+        versions = live.values()
+        state.live_hash = (state.live_hash + sum(map(_row_hash, versions))) & HASH_MASK
+        self._bytes += sum(map(len, map(_framed, versions))) + sum(map(len, live))
+        self._bytes += len(live) * (VERSION_COST_BYTES + KEY_COST_BYTES)
+        for version in filter(_lease, versions):
+            self._attach(version)
+        self._drop_buried_history()
+        state.resident_bytes += self._bytes
+        state.index.fill(live, self._history, dead_keys)
+        self.dead.sort()
+
+    def _part_from_the_dead(self) -> list[bytes]:
+        """Take tombstones out of the newest versions; return the keys that stay as dead ones."""
         dead_keys: list[bytes] = []
-        live_hash = state.live_hash
-        total = self._bytes
-        for key, version in self._newest.items():
-            if version.version:
-                live[key] = version
-                live_hash += version.row_hash
-                total += version_bytes(version) + key_bytes(key)
-                if version.lease:
-                    self._attach(version)
-            elif version.mod < self._compact:
+        for version in [each for each in self._newest.values() if not each.version]:
+            key = version.key
+            del self._newest[key]
+            if version.mod < self._compact:
                 self.dead.append(version.number)
             else:
                 self._history.setdefault(key, []).append(version)
                 dead_keys.append(key)
-                total += version_bytes(version)
-        self._drop_buried_history()
-        state.live_hash = live_hash & HASH_MASK
-        state.resident_bytes += total + self._correction
-        state.index.fill(live, self._history, dead_keys)
-        self.dead.sort()
-
-    _correction = 0
+                self._bytes += version_bytes(version)
+        return dead_keys
 
     def _drop_buried_history(self) -> None:
         """A tombstone older than the compact revision is invisible behind newer versions too."""
@@ -178,7 +227,7 @@ class _Loader:
             first = older[0]
             if not first.version and first.mod < self._compact:
                 self.dead.append(first.number)
-                self._correction -= version_bytes(first)
+                self._bytes -= version_bytes(first)
                 del older[0]
                 if not older:
                     del self._history[key]

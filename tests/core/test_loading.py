@@ -39,14 +39,15 @@ class Rows(World):
                 self.rows.pop(number, None)
         super()._perform(effect)  # type: ignore[arg-type]  # the union of effects
 
-    def reload(self) -> tuple[State, list[int]]:
+    def reload(self, chunk: int = 4) -> tuple[State, list[int]]:
         state = self.node.state
         facts = Facts(
             state.applied_index, state.applied_term, state.revision, state.compact_revision,
             state.change_count, state.chain_hash, list(self.leases.values()),
             sorted(state.alarms),
         )  # fmt: skip
-        return load(facts, [[self.rows[number] for number in sorted(self.rows)]])
+        rows = [self.rows[number] for number in sorted(self.rows)]
+        return load(facts, [rows[at : at + chunk] for at in range(0, len(rows), chunk)])
 
 
 def random_lines(random: Random) -> Iterator[str]:
@@ -76,7 +77,7 @@ def test_a_stored_state_loads_as_it_was(seed: int) -> None:
     world = Rows()
     for line in random_lines(Random(seed)):
         world.run(line)
-    loaded, dead = world.reload()
+    loaded, dead = world.reload(chunk=1 + seed % 7)
     check(loaded)
     for number in dead:
         del world.rows[number]
