@@ -46,14 +46,18 @@ def check_put_against(state: State, command: Put) -> Failure | None:
 
 
 def put(command: Put, writer: Writer) -> Version | None:
-    """Do a checked put and return the version it replaced, if it was asked for."""
+    """Do a checked put and return the version it replaced, if it was asked for.
+
+    A key that was there at the check may be gone: a deletion with range_end 0x00 earlier in the
+    transaction is not seen as writing it (etcd panics here). Then there is nothing to keep.
+    """
     value, lease = command.value, command.lease
     if command.ignore_value or command.ignore_lease:
-        current = writer.state.index.live[command.key]
+        current = writer.state.index.live.get(command.key)
         if command.ignore_value:
-            value = current.value
+            value = b"" if current is None else current.value
         if command.ignore_lease:
-            lease = current.lease
+            lease = 0 if current is None else current.lease
     previous = writer.put(command.key, value, lease)
     return previous if command.prev_kv else None
 
