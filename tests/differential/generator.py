@@ -39,11 +39,15 @@ class Generator:
         without: Collection[Refusal] = (),
         negative_watch_starts: bool = True,
         waived: Collection[str] = (),
+        rewrites: bool = False,
     ) -> None:
         self.chance = random.Random(seed)
         self.player = OraclePlayer(oracle or Oracle())
         self.requests = Requests(
-            self.chance, self.player.oracle, negative_watch_starts=negative_watch_starts
+            self.chance,
+            self.player.oracle,
+            negative_watch_starts=negative_watch_starts,
+            rewrites=rewrites,
         )
         self.operations: list[Operation] = []
         self.statistics = Statistics()
