@@ -29,17 +29,16 @@ from core.machine import Applied
 from core.node import Node
 from net import replicator as raft
 from net.disk import DiskFull
-from net.flush import StoreBuffer
+from net.flush import Pace, StoreBuffer
 from net.journal import PACK as PACK_FRAME
 from net.journal import Frame, HardState, Journal, StoreSwitch
 from net.metrics import Metrics
 from net.replicator import Replicator
 from net.store.store import Store
 
+DEFAULT_PACE = Pace()
 TICK_MS = 50
 """How often time alone makes a turn: lease deadlines are this sharp."""
-CHECKPOINT_WAL_BYTES = 4 << 20
-CHECKPOINT_FORCED_WAL_BYTES = 64 << 20
 CHECKPOINT_FORCED_PAUSE_MS = 1000
 
 
@@ -87,20 +86,27 @@ class Driver:
     """One member's order of events."""
 
     def __init__(
-        self, node: Node, engine: Replicator, journal: Journal, store: Store, metrics: Metrics
+        self,
+        node: Node,
+        engine: Replicator,
+        journal: Journal,
+        store: Store,
+        metrics: Metrics,
+        pace: Pace = DEFAULT_PACE,
     ) -> None:
         self.node = node
         self.engine = engine
         self.journal = journal
         self.store = store
         self.metrics = metrics
-        self.buffer = StoreBuffer(node.state)
+        self.buffer = StoreBuffer(node.state, pace)
         self.verify_packs = False
         """Decode even this member's own packs, and compare: for tests and simulation."""
         self.disk_full = False
         """Since an append found no room; the shell clears it once the reserve is whole again."""
         self.on_disk_full: Callable[[], None] = lambda: None
         """Gives up the reserve, so that the next batch (the alarm, deletes) finds room."""
+        self._pace = pace
         self._batch: list[Propose] = []
         self._raft_inputs: list[raft.RaftInput] = [raft.Tick()]
         self._own: dict[int, tuple[bytes, list[Proposed]]] = {}
@@ -326,11 +332,11 @@ class Driver:
     def _after_flush(self, now_ms: int) -> None:
         if self._checkpointing:
             return
-        if self.store.wal_bytes() > CHECKPOINT_FORCED_WAL_BYTES and now_ms >= self._force_at_ms:
+        if self.store.wal_bytes() > self._pace.truncate_bytes and now_ms >= self._force_at_ms:
             # A reader of another process may keep it from emptying the file: not at every flush.
             self._force_at_ms = now_ms + CHECKPOINT_FORCED_PAUSE_MS
             self._drop_log(self.store.checkpoint(truncate=True))
-        elif self.store.unmoved_bytes() > CHECKPOINT_WAL_BYTES:
+        elif self.store.unmoved_bytes() > self._pace.checkpoint_bytes:
             self._checkpointing = True
             self._io.jobs.append(Job("checkpoint", self.store.checkpoint))
 

@@ -4,6 +4,8 @@ Rows and applied index move in one transaction, so the store is always the state
 index. Losing what is gathered here loses nothing: the journal holds it.
 """
 
+from attrs import frozen
+
 from core.index import KeyIndex
 from core.machine import AlarmsNow, Applied, CompactedTo, LeaseGone, LeaseGranted
 from core.state import State
@@ -11,17 +13,26 @@ from net.store.batch import Batch, ChangeRow
 from net.store.errors import StoreHeld
 from net.store.store import Store
 
-FLUSH_ROWS = 256
-"""A batch this large is written at once (measured: 64 to 512 rows cost least per row)."""
-FLUSH_ROWS_PER_BATCH_MAX = 4096
-FLUSH_DELAY_MS = 50
+
+@frozen
+class Pace:
+    """When what is gathered goes to the store, and when the store's WAL is emptied."""
+
+    flush_rows: int = 256
+    """A batch this large is written at once (measured: 64 to 512 rows cost least per row)."""
+    flush_delay_ms: int = 50
+    checkpoint_bytes: int = 4 << 20
+    """So much of the WAL not in the database yet: a PASSIVE checkpoint is due."""
+    truncate_bytes: int = 64 << 20
+    """A WAL file this large is emptied between two turns."""
 
 
 class StoreBuffer:
     """Gathers what commands did and writes it to the store."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, pace: Pace) -> None:
         self._state = state
+        self._pace = pace
         self._changes: list[ChangeRow] = []
         self._dead: list[int] = []
         self._leases: dict[int, tuple[int, int] | None] = {}
@@ -75,12 +86,13 @@ class StoreBuffer:
         """Whether it is time to write: enough rows, or waiting long enough."""
         if self._since_ms is None:
             return False
-        full = len(self._changes) >= FLUSH_ROWS or len(self._dead) >= FLUSH_ROWS
-        return full or now_ms - self._since_ms >= FLUSH_DELAY_MS
+        rows = self._pace.flush_rows
+        full = len(self._changes) >= rows or len(self._dead) >= rows
+        return full or now_ms - self._since_ms >= self._pace.flush_delay_ms
 
     def due_at_ms(self) -> int | None:
         """Return when `is_due` turns true by time alone."""
-        return None if self._since_ms is None else self._since_ms + FLUSH_DELAY_MS
+        return None if self._since_ms is None else self._since_ms + self._pace.flush_delay_ms
 
     def flush(self, store: Store, now_ms: int) -> bool:
         """Write everything gathered; False if another process holds the file: try again later."""

@@ -182,22 +182,25 @@ def _forget_restore(store: Store) -> None:
     )
 
 
-def _load(store: Store) -> tuple[State, list[int]]:
+def facts_of(store: Store) -> Facts:
+    """Return what the store holds beside its rows."""
     meta = store.meta
-    compact_revision = meta.compact_revision if meta.index else NOT_COMPACTED
-    facts = Facts(
+    return Facts(
         meta.index,
         meta.term,
         meta.revision,
-        compact_revision,
+        meta.compact_revision if meta.index else NOT_COMPACTED,
         meta.last_number,
         int.from_bytes(meta.chain_hash, "big"),
         store.leases(),
         store.alarms(),
     )
+
+
+def _load(store: Store) -> tuple[State, list[int]]:
     gc.disable()
     try:
-        return load(facts, store.rows())
+        return load(facts_of(store), store.rows())
     except BrokenStateError as error:
         raise RefusedToStartError(
             f"{store.path} contradicts itself: {error}; see trine check, restore a snapshot"
