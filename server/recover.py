@@ -82,8 +82,26 @@ def open_member(
 ) -> Opened:
     """Open, verify, replay. Raises RefusedToStartError, and what disk, journal and store raise.
 
-    `identity` is what a first start writes down; later ones read it.
+    `identity` is what a first start writes down; later ones read it. The collector stays away
+    meanwhile: what is loaded holds no cycles, and looking at all of it once takes 0.6 s at 1M
+    keys. At the end everything is put out of its sight.
     """
+    gc.disable()
+    try:
+        return _open_member(where, config, metrics, log, identity=identity)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _open_member(
+    where: Directory,
+    config: NodeConfig,
+    metrics: Metrics,
+    log: Logger,
+    *,
+    identity: Identity,
+) -> Opened:
     disk = where.disk
     disk.make_directory(where.data)
     lock = disk.lock(f"{where.data}/LOCK")
@@ -113,8 +131,6 @@ def open_member(
         applied_index=state.applied_index,
         replayed_packs=replayed,
     )
-    gc.collect()
-    gc.freeze()
     return Opened(
         driver,
         Identity(store.meta.cluster_id, store.meta.member_id),
@@ -205,8 +221,6 @@ def _load(store: Store) -> tuple[State, list[int]]:
         raise RefusedToStartError(
             f"{store.path} contradicts itself: {error}; see trine check, restore a snapshot"
         ) from error
-    finally:
-        gc.enable()
 
 
 def _with_member(config: NodeConfig, member_id: int) -> NodeConfig:
