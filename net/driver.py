@@ -178,16 +178,15 @@ class Driver:
     def _perform(self, effects: Sequence[Effect], now_ms: int) -> None:
         io = self._io
         for effect in effects:
-            kind = type(effect)
-            if kind is Reply:
-                io.replies.append(effect)  # type: ignore[arg-type]  # by kind
+            if isinstance(effect, Reply):
+                io.replies.append(effect)
             elif isinstance(effect, Applied):
                 if effect.changes or effect.facts:
                     self.buffer.add(effect, now_ms)
-            elif kind is Propose:
-                self._batch.append(effect)  # type: ignore[arg-type]  # by kind
-            elif kind is Notify:
-                io.notices.append(effect)  # type: ignore[arg-type]  # by kind
+            elif isinstance(effect, Propose):
+                self._batch.append(effect)
+            elif isinstance(effect, Notify):
+                io.notices.append(effect)
             elif isinstance(effect, ReadIndex):
                 self._raft_inputs.append(raft.ReadIndex(effect.round))
             elif isinstance(effect, Erase):
