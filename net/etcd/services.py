@@ -12,7 +12,7 @@ from typing import Protocol
 from google.protobuf.message import DecodeError
 
 from core import checks
-from core.errors import INTERNAL, LEASE_NOT_FOUND, Failure
+from core.errors import INTERNAL, Failure
 from core.inputs import (
     Abandoned,
     Asked,
@@ -261,9 +261,6 @@ class Services:
     def lease_revoke(self, method: Method, call: Call, message: bytes) -> None:
         """Lease.LeaseRevoke."""
         request = pb.LeaseRevokeRequest.FromString(message)
-        if not request.ID:
-            call.fail(LEASE_NOT_FOUND)
-            return
         self.inputs.append(Offered(call, LeaseRevoke(request.ID), len(message)))
 
     def lease_time_to_live(self, method: Method, call: Call, message: bytes) -> None:
