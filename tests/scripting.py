@@ -67,7 +67,14 @@ from core.watching import (
     WatchCreate,
     WatchStream,
 )
-from tests.script_words import parse_operation, parse_txn, show_answer, show_message, split_words
+from tests.script_words import (
+    parse_operation,
+    parse_txn,
+    show_answer,
+    show_message,
+    show_version,
+    split_words,
+)
 
 
 class World:
