@@ -37,6 +37,8 @@ _FIXED = [
     (re.compile(r"\b\d+(?:\.\d+)?(?:[mµn]?s)\b"), "<time>"),
     (re.compile(r"(?:[^\n]*\d+ / \d+ [^\n]*\n?)+"), "<bar>\n"),
     (re.compile(r"(?<=is )\d+(?= writes/s)|(?<=is )\d+\.\d+(?=s)"), "<n>"),
+    # Spaces that protobuf's text format puts as it likes.
+    (re.compile(r"(memberID:<id \d+>) +(alarm:[A-Z]+) ?"), r"\1 \2"),
     # The width of a table's columns follows what is in them.
     (re.compile(r"(?<=[+|│]) +| +(?=[+|│])"), " "),
     (re.compile(r"([-─])\1\1+"), r"\1"),
@@ -45,6 +47,7 @@ _ID = re.compile(
     r"(?<![0-9A-Za-z+])([0-9a-f]{13,16})(?![0-9A-Za-z])"
     r'|"(?:cluster_id|member_id|memberID|leader|ID|id|Leader|ClusterID|MemberID|lease|Lease)"'
     r"\s?:\s?(\d{12,20})(?!\d)"
+    r"|memberID:(\d{12,20})"
 )
 _CLIENT_LOG = re.compile(r'^\{"level":.*\n', re.MULTILINE)
 _STACK = re.compile(r"(?:\[signal .*\n)?\n*goroutine .*", re.DOTALL)
@@ -67,10 +70,10 @@ def normal(steps: Sequence[Step]) -> list[Step]:
 
 def _text(text: str, ids: dict[int, str]) -> str:
     def numbered(match: re.Match[str]) -> str:
-        hexadecimal, decimal = match.groups()
-        number = int(hexadecimal, 16) if hexadecimal else int(decimal)
+        hexadecimal, in_json, in_alarm = match.groups()
+        number = int(hexadecimal, 16) if hexadecimal else int(in_json or in_alarm)
         name = ids.setdefault(number, f"<id {len(ids) + 1}>")
-        return match.group().replace(hexadecimal or decimal, name)
+        return match.group().replace(hexadecimal or in_json or in_alarm, name)
 
     text = _ID.sub(numbered, _STACK.sub("", _CLIENT_LOG.sub("", text)))
     for pattern, replacement in _FIXED:

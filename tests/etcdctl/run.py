@@ -5,6 +5,7 @@ The rule of this file: a step is one call of etcdctl with all its output, or wha
 printed: what may differ between servers is evened out in `tests.etcdctl.normal`.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -123,12 +124,18 @@ class Ctl:
         self.steps.append(Step(_title(args), done.returncode, done.stdout, done.stderr, differs))
         return done.stdout
 
-    def quietly(self, *args: str) -> str:
+    def quietly(self, *args: str, stdin: str = "") -> str:
         """Call etcdctl without writing it down: what belongs to no verb."""
         before = len(self.steps)
-        out = self.run(*args)
+        out = self.run(*args, stdin=stdin)
         del self.steps[before:]
         return out
+
+    def revision(self) -> int:
+        """The revision of the store."""
+        told = json.loads(self.quietly("get", "no such key", "-w", "json"))
+        revision: int = told["header"]["revision"]
+        return revision
 
     @contextmanager
     def staying(self, *args: str, ends: bool = False, differs: bool = False) -> Generator[Staying]:

@@ -59,7 +59,7 @@ def get(ctl: Ctl) -> None:
 
 @verb("get --rev", "every revision of a history, the future, an error in each format")
 def get_at_revision(ctl: Ctl) -> None:
-    revision = _revision(ctl)
+    revision = ctl.revision()
     _fill(ctl)
     ctl.run("del", "get/b")
     for back in (0, 2, 4, 6):
@@ -73,7 +73,7 @@ def get_at_revision(ctl: Ctl) -> None:
 
 @verb("get --min/max-*-rev", "each of the four bounds, and pairs", since=(3, 6))
 def get_bounds(ctl: Ctl) -> None:
-    revision = _revision(ctl)
+    revision = ctl.revision()
     _fill(ctl)
     for bound in ("min-mod-rev", "max-mod-rev", "min-create-rev", "max-create-rev"):
         for at in (revision + 2, revision + 4):
@@ -146,7 +146,7 @@ def txn(ctl: Ctl) -> None:
 
 @verb("watch", "from now, --rev, --prefix, range, --prev-kv, filters of events, each format")
 def watch(ctl: Ctl) -> None:
-    revision = _revision(ctl)
+    revision = ctl.revision()
     for number in range(3):
         ctl.run("put", "watch/a", str(number))
     ctl.run("put", "watch/b", "x")
@@ -207,7 +207,7 @@ def watch_command(ctl: Ctl) -> None:
 def compaction(ctl: Ctl) -> None:
     for number in range(4):
         ctl.run("put", "compact/a", str(number))
-    revision = _revision(ctl)
+    revision = ctl.revision()
     ctl.run("compaction", str(revision - 2))
     ctl.run("compaction", str(revision - 2))
     ctl.run("get", "compact/a", f"--rev={revision - 3}")
@@ -220,9 +220,3 @@ def compaction(ctl: Ctl) -> None:
     with ctl.staying("watch", "compact/a", f"--rev={revision - 1}") as watching:
         watching.until("PUT", times=2)
     ctl.run("del", "compact/a")
-
-
-def _revision(ctl: Ctl) -> int:
-    fields = ctl.quietly("get", "no such key", "-w", "fields").splitlines()
-    (revision,) = [line.split(" : ")[1] for line in fields if line.startswith('"Revision"')]
-    return int(revision)
