@@ -35,6 +35,7 @@ class Seen:
     by_watch: dict[int, list[tuple[int, Message]]] = attrs.field(factory=dict)
     progress: list[int] = attrs.field(factory=list)
     violations: list[str] = attrs.field(factory=list)
+    fragments: int = 0
     tally: list[int] = attrs.field(factory=lambda: [0, 0, 0, 0])
     _last: dict[int, tuple[int, bool]] = attrs.field(factory=dict)
 
@@ -61,6 +62,7 @@ class Seen:
         self.by_watch[response.watch_id].append((operation, control))
 
     def _check_grouping(self, response: rpc_pb2.WatchResponse) -> None:
+        self.fragments += response.fragment
         revisions = [event.kv.mod_revision for event in response.events]
         last, was_fragment = self._last.get(response.watch_id, (0, False))
         if revisions[0] == last and not was_fragment:
