@@ -118,6 +118,8 @@ class WatchHub:
 
     def publish(self, state: State, changes: Iterable[Version]) -> None:
         """Tell synced watchers of changes just applied: whole revisions, in order."""
+        if not self._groups:
+            return
         touched: dict[Group, list[Change]] = {}
         matching = self._map.matching
         before = state.index.before
