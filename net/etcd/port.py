@@ -166,7 +166,7 @@ class ClientPort:
             token.settle(encoder, answer)
             if type(token) is StreamCall:
                 self._hold_back(token)
-            elif token.began_ms < slow_ms and type(token) is Call:
+            elif type(token) is Call and token.began_ms < slow_ms:
                 self._slow.answered(
                     token.stream.path.decode("ascii", "replace"),
                     token.request,
