@@ -5,8 +5,9 @@ their types, enums may be unknown, texts and keys are few so that requests meet.
 """
 
 import random
+from typing import cast
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
 
 INT64 = (0, 0, 1, 2, 3, 5, 8, -1, -2, (1 << 63) - 1, -(1 << 63), 1 << 32, 9_000_000_001)
@@ -20,12 +21,15 @@ DEPTH_MAX = 5
 def arbitrary(chance: random.Random, kind: type[Message], depth: int = 0) -> Message:
     """Return a message of a kind with each field set, or not, to anything."""
     message = kind()
-    for field in message.DESCRIPTOR.fields:
+    fields = cast(list[FieldDescriptor], message.DESCRIPTOR.fields)
+    for field in fields:
         if field.containing_oneof is None and chance.random() < 0.6:
             _fill(chance, message, field, depth)
-    for oneof in message.DESCRIPTOR.oneofs:
+    for oneof in cast(list[OneofDescriptor], message.DESCRIPTOR.oneofs):
         if chance.random() < 0.95:
-            _fill(chance, message, chance.choice(oneof.fields), depth)
+            of_it = {field.name for field in cast(list[FieldDescriptor], oneof.fields)}
+            chosen = chance.choice([field for field in fields if field.name in of_it])
+            _fill(chance, message, chosen, depth)
     return message
 
 

@@ -186,5 +186,4 @@ CoreAndOracle.TestCase.settings = settings(
 )
 
 
-class TestCoreAndOracle(CoreAndOracle.TestCase):
-    """What Hypothesis runs."""
+TestCoreAndOracle = CoreAndOracle.TestCase

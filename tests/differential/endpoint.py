@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
 from google.protobuf.message import Message
@@ -24,6 +24,8 @@ UNLIMITED = [
     ("grpc.http2.bdp_probe", 0),
 ]
 DEADLINE_S = 20.0
+Answering = Callable[..., Any]
+"""One of grpcio's four kinds of call, which have no common type."""
 RECONNECTS_MAX = 50
 
 
@@ -56,15 +58,15 @@ class Endpoint:
         self._changed = threading.Condition()
         self._probe_number = -1
 
-    def _callable(self, name: str) -> grpc.UnaryUnaryMultiCallable:
+    def _callable(self, name: str) -> Answering:
         path, request, response = _paths()[name]
-        kind = {
+        kinds: dict[str, Callable[..., Answering]] = {
             "RangeStream": self._channel.unary_stream,
             "Snapshot": self._channel.unary_stream,
             "LeaseKeepAlive": self._channel.stream_stream,
             "Watch": self._channel.stream_stream,
-        }.get(name, self._channel.unary_unary)
-        return kind(
+        }
+        return kinds.get(name, self._channel.unary_unary)(
             path,
             request_serializer=request.SerializeToString,
             response_deserializer=response.FromString,
@@ -94,12 +96,13 @@ class Endpoint:
         call = self._calls[method]
         if method == "LeaseKeepAlive":
             answers = call(iter([request]), timeout=DEADLINE_S)
-            first = next(answers)
+            first: Message = next(answers)
             answers.cancel()
             return first
         if method == "RangeStream":
             return _merged(call(request, timeout=DEADLINE_S))
-        return call(request, timeout=DEADLINE_S)
+        answer: Message = call(request, timeout=DEADLINE_S)
+        return answer
 
     # -- watch streams
 
@@ -143,9 +146,7 @@ class Endpoint:
 class _Stream:
     """One Watch call and the thread that reads it."""
 
-    def __init__(
-        self, call: grpc.StreamStreamMultiCallable, receiver: Receiver, changed: threading.Condition
-    ) -> None:
+    def __init__(self, call: Answering, receiver: Receiver, changed: threading.Condition) -> None:
         self._requests: queue.SimpleQueue[rpc_pb2.WatchRequest | None] = queue.SimpleQueue()
         self._receiver = receiver
         self._changed = changed

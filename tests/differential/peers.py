@@ -118,4 +118,4 @@ def _await_version(process: subprocess.Popen[bytes], url: str, log: Path) -> Non
         except (urllib.error.URLError, OSError):
             pass
         time.sleep(0.05)
-    raise AssertionError(f"{process.args} did not start:\n{log.read_text()[-2000:]}")
+    raise AssertionError(f"{process.args!r} did not start:\n{log.read_text()[-2000:]}")

@@ -9,6 +9,8 @@ a watch from the current revision on a stream of its own, has been served by the
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol
 
 from google.protobuf.message import Message
 
@@ -17,7 +19,7 @@ from sim.oracle import CHOSEN_LEASE_ID_MIN, Oracle
 from sim.oracle_errors import OracleError
 from sim.oracle_members import PEER_URL, SELF
 from sim.oracle_watch import WatchStream
-from tests.differential.endpoint import Endpoint, Receiver
+from tests.differential.endpoint import Receiver
 from tests.differential.normal import normal
 from tests.differential.operations import Call, Close, Operation, Send
 from tests.differential.trace import Outcome, Refused, Seen, Trace
@@ -80,10 +82,26 @@ class OraclePlayer:
         return self.trace
 
 
+class Played(Protocol):
+    """What a sequence is played on: see `Endpoint`."""
+
+    def call(self, method: str, request: Message) -> Message | Refused: ...
+
+    def send(self, number: int, request: rpc_pb2.WatchRequest, receiver: Receiver) -> None: ...
+
+    def close_stream(self, number: int) -> None: ...
+
+    def open_streams(self) -> list[int]: ...
+
+    def wait(self, is_there: Callable[[], bool], deadline: float) -> bool: ...
+
+    def probe(self, revision: int, patience_s: float) -> None: ...
+
+
 class EndpointPlayer:
     """Plays on an endpoint; waits for what is owed, and gives up after `STALL_S`."""
 
-    def __init__(self, endpoint: Endpoint, shadow: Oracle) -> None:
+    def __init__(self, endpoint: Played, shadow: Oracle) -> None:
         self._endpoint = endpoint
         self._shadow = OraclePlayer(shadow)
         self._trace = Trace()
@@ -166,8 +184,7 @@ class EndpointPlayer:
                 | rpc_pb2.LeaseTimeToLiveRequest()
                 | rpc_pb2.LeaseKeepAliveRequest()
             ) if request.ID in self._lease_ids:
-                copy = type(request)()
-                copy.CopyFrom(request)
+                copy = type(request).FromString(request.SerializeToString())
                 copy.ID = self._lease_ids[request.ID]
                 return copy
             case rpc_pb2.MemberRemoveRequest() | rpc_pb2.MemberPromoteRequest() if (
@@ -211,7 +228,7 @@ class EndpointPlayer:
             self._shadow.catch_up_owed = False
             self._endpoint.probe(self._shadow.oracle.history.revision, PROBE_S)
         for number in self._endpoint.open_streams():
-            self._wait(lambda number=number: self._has(number, kinds=4))
+            self._wait(partial(self._has, number, kinds=4))
 
     def _has(self, number: int, *, kinds: int) -> bool:
         """Whether a stream has received as much as is owed, of the first kinds of its tally."""

@@ -15,20 +15,36 @@ from tests.differential.operations import Call, Operation, Send
 from tests.differential.requests import KEYS, Requests
 
 Refusal = Callable[[Requests, int], list[Operation]]
+DOWNGRADES = (
+    rpc_pb2.DowngradeRequest.VALIDATE,
+    rpc_pb2.DowngradeRequest.ENABLE,
+    rpc_pb2.DowngradeRequest.CANCEL,
+)
 
 
 def _wrapped(r: Requests, method: str, request: Message) -> list[Operation]:
     """The request itself, or the same as one operation of a transaction, either branch."""
-    fields = {"Range": "request_range", "Put": "request_put", "DeleteRange": "request_delete_range"}
     if r.chance.random() < 0.5:
         return [Call(method, request)]
-    operation = rpc_pb2.RequestOp(**{fields[method]: request})
+    operation = _as_operation(request)
     beside = [rpc_pb2.RequestOp(request_range=r.range())]
     if r.chance.random() < 0.3:
         operation = rpc_pb2.RequestOp(request_txn=rpc_pb2.TxnRequest(success=[operation]))
     if r.chance.random() < 0.5:
         return [Call("Txn", rpc_pb2.TxnRequest(success=[*beside, operation]))]
     return [Call("Txn", rpc_pb2.TxnRequest(compare=[r.compare()], failure=[operation]))]
+
+
+def _as_operation(request: Message) -> rpc_pb2.RequestOp:
+    match request:
+        case rpc_pb2.RangeRequest():
+            return rpc_pb2.RequestOp(request_range=request)
+        case rpc_pb2.PutRequest():
+            return rpc_pb2.RequestOp(request_put=request)
+        case rpc_pb2.DeleteRangeRequest():
+            return rpc_pb2.RequestOp(request_delete_range=request)
+        case _:
+            raise AssertionError(f"no operation of a transaction: {request}")
 
 
 def empty_key(r: Requests, _: int) -> list[Operation]:
@@ -182,7 +198,7 @@ def bad_transferee(r: Requests, _: int) -> list[Operation]:
 
 
 def bad_downgrade(r: Requests, _: int) -> list[Operation]:
-    action = r.chance.choice(rpc_pb2.DowngradeRequest.DowngradeAction.values())
+    action = r.chance.choice(DOWNGRADES)
     version = r.chance.choice(("", "abc", "3", "2.0.0", "3.1.0", "4.0.0"))
     return [Call("Downgrade", rpc_pb2.DowngradeRequest(action=action, version=version))]
 

@@ -13,6 +13,32 @@ from tests.differential.trace import Seen
 KEYS = (b"\0", b"a", b"a/", b"a/1", b"a/2", b"a/2\0", b"b", b"b/1", b"\xff", b"\xff\xff")
 VALUES = (b"", b"0", b"1", b"2", b"two", b"\0\xff", b"longer " * 9)
 LEASE_IDS = (1, 2, 3, -5, 77, (1 << 62) + 1)
+FILTERS = (rpc_pb2.WatchCreateRequest.NOPUT, rpc_pb2.WatchCreateRequest.NODELETE)
+SORT_ORDERS = (
+    rpc_pb2.RangeRequest.NONE,
+    rpc_pb2.RangeRequest.ASCEND,
+    rpc_pb2.RangeRequest.DESCEND,
+)
+SORT_TARGETS = (
+    rpc_pb2.RangeRequest.KEY,
+    rpc_pb2.RangeRequest.VERSION,
+    rpc_pb2.RangeRequest.CREATE,
+    rpc_pb2.RangeRequest.MOD,
+    rpc_pb2.RangeRequest.VALUE,
+)
+COMPARE_TARGETS = (
+    rpc_pb2.Compare.VERSION,
+    rpc_pb2.Compare.CREATE,
+    rpc_pb2.Compare.MOD,
+    rpc_pb2.Compare.VALUE,
+    rpc_pb2.Compare.LEASE,
+)
+COMPARE_RESULTS = (
+    rpc_pb2.Compare.EQUAL,
+    rpc_pb2.Compare.GREATER,
+    rpc_pb2.Compare.LESS,
+    rpc_pb2.Compare.NOT_EQUAL,
+)
 
 
 class Requests:
@@ -107,8 +133,8 @@ class Requests:
         if chance.random() < 0.4:
             request.limit = chance.choice((1, 1, 2, 3, 5, 10, -1, (1 << 63) - 1))
         if chance.random() < 0.3:
-            request.sort_order = chance.choice(rpc_pb2.RangeRequest.SortOrder.values())
-            request.sort_target = chance.choice(rpc_pb2.RangeRequest.SortTarget.values())
+            request.sort_order = chance.choice(SORT_ORDERS)
+            request.sort_target = chance.choice(SORT_TARGETS)
         if chance.random() < 0.15:
             self._filter(request)
         return request
@@ -191,16 +217,16 @@ class Requests:
     def compare(self) -> rpc_pb2.Compare:
         """Return a compare of any target and relation, its operand near the truth."""
         chance, key = self.chance, self.key()
-        target = chance.choice(rpc_pb2.Compare.CompareTarget.values())
+        target = chance.choice(COMPARE_TARGETS)
         row = self._row(key) or Row(main=0, sub=0, key=key)
         compare = rpc_pb2.Compare(
             key=key,
             target=target,
-            result=chance.choice(rpc_pb2.Compare.CompareResult.values()),
+            result=chance.choice(COMPARE_RESULTS),
             range_end=self.range_end(key) if chance.random() < 0.25 else b"",
         )
         if chance.random() < 0.04:
-            target = chance.choice(rpc_pb2.Compare.CompareTarget.values())
+            target = chance.choice(COMPARE_TARGETS)
         match target:
             case rpc_pb2.Compare.VERSION:
                 compare.version = self.near(row.version)
@@ -253,8 +279,7 @@ class Requests:
         if chance.random() < 0.05:
             create.ClearField("key")
         if chance.random() < 0.2:
-            kinds = rpc_pb2.WatchCreateRequest.FilterType.values()
-            create.filters.extend(chance.choices(kinds, k=chance.choice((1, 1, 2))))
+            create.filters.extend(chance.choices(FILTERS, k=chance.choice((1, 1, 2))))
         if chance.random() < 0.25:
             known = self.watch_ids(stream)
             create.watch_id = chance.choice((*known, 3, 40, 41, -7))

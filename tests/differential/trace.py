@@ -155,15 +155,14 @@ def _stream_differences(stream: int, left: Seen, right: Seen) -> list[Difference
                 found.append(Difference(max(operation, 0), what, shown(mine), shown(other)))
                 break
     last = max((items[-1][0] for items in left.by_watch.values() if items), default=0)
-    for what, mine, other in (
+    for what, here, there in (
         ("order of creation", left.created, right.created),
         ("progress", left.progress, right.progress),
         ("promises of the protocol", left.violations, right.violations),
     ):
-        if mine != other:
-            found.append(
-                Difference(max(last, 0), f"stream {stream}, {what}", f"{mine}", f"{other}")
-            )
+        if here != there:
+            place = f"stream {stream}, {what}"
+            found.append(Difference(max(last, 0), place, f"{here}", f"{there}"))
     return found
 
 
