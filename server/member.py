@@ -8,6 +8,7 @@ import gc
 import resource
 import signal
 import time
+import traceback
 from email.utils import formatdate
 from secrets import randbits
 
@@ -58,9 +59,14 @@ async def run_member(config: Config, log: Logger) -> int:
         JournalDamaged,
         JournalUnreadable,
         StoreError,
+        OSError,
     ) as refusal:
         log.fatal("cannot start", reason=str(refusal))
-        return EXIT_FAILED
+    except Exception as fault:
+        # A broken invariant: nobody below can handle it, and the next start recovers.
+        trace = "".join(traceback.format_exception(fault))
+        log.fatal("this member ends: it met what it cannot handle", error=str(fault), trace=trace)
+    return EXIT_FAILED
 
 
 async def _run(config: Config, log: Logger) -> int:
@@ -83,7 +89,7 @@ async def _run(config: Config, log: Logger) -> int:
     code = EXIT_OK
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_obey_signals, reactor, log)
+            await nursery.start(_obey_signals, reactor, log)
             nursery.start_soon(_guard_reserve, opened, log)
             nursery.start_soon(_sweep_garbage)
             if config.compaction is not None:
@@ -189,8 +195,11 @@ def _tls(config: Config, url: ListenUrl, role: Role, log: Logger) -> ServerTls |
     return ServerTls(config.client_tls, log, alpn=alpn)
 
 
-async def _obey_signals(reactor: Reactor, log: Logger) -> None:
+async def _obey_signals(
+    reactor: Reactor, log: Logger, *, task_status: trio.TaskStatus[None]
+) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         asked = 0
         async for number in signals:
             asked += 1

@@ -33,11 +33,12 @@ class NotReadyError(AssertionError):
 class Member:
     """One program, one data directory, one address; started and ended any number of times."""
 
-    def __init__(self, name: str, command: Sequence[str], directory: Path, url: str) -> None:
+    def __init__(self, name: str, command: Sequence[str], directory: Path, url: str,
+                 log: Path | None = None) -> None:  # fmt: skip
         self.name = name
         self.url = url
         self.directory = directory
-        self.log = directory.with_suffix(".log")
+        self.log = log or directory.with_suffix(".log")
         self._command = list(command)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -133,12 +134,12 @@ class Member:
             raise
 
 
-def trine(directory: Path, *flags: str, port: int | None = None) -> Member:
-    """A Trine of this checkout; not started yet."""
+def trine(directory: Path, *flags: str, port: int | None = None, log: Path | None = None) -> Member:
+    """A Trine of this checkout; not started yet. Its log is beside its directory, or as given."""
     url = f"http://127.0.0.1:{port or free_ports(1)[0]}"
     command = [sys.executable, "-m", "server.main", "serve", f"--data-dir={directory}"]
     command += [f"--listen-client-urls={url}", f"--advertise-client-urls={url}", *flags]
-    return Member("trine", command, directory, url)
+    return Member("trine", command, directory, url, log)
 
 
 def etcd(binary: Path, directory: Path, *flags: str) -> Member:
