@@ -115,13 +115,19 @@ class Bench:
                 each = (after.anonymous - before.anonymous) / self.settings.keys
                 self.note("anonymous bytes a key of 1 KiB", server.name, each)
 
-    def raw_sync_us(self, cell: Cell) -> float:
-        """The p50 of one append and fdatasync on this disk, now."""
+    def probe_disk(self, cell: Cell, row_name: str) -> None:
+        """One append and fdatasync at a time on this disk, now; the lowest p50 seen is kept."""
         value = cell.options["value"]
         sample = self.generator.run(
             "fdatasync", dir=self.settings.directory, value=value, seconds=1
         )
-        return sample["p50_us"]
+        lowest = self.singles.setdefault(f"raw fdatasync around {row_name}, p50 us", {})
+        lowest["disk"] = min(sample["p50_us"], lowest.get("disk", sample["p50_us"]))
+
+    def with_syncs(self, row: Row) -> Row:
+        """The row with its p50 as a multiple of what the disk alone took around that cell."""
+        probed = self.singles.get(f"raw fdatasync around {row.cell}, p50 us")
+        return attrs.evolve(row, syncs=row.p50_us / probed["disk"]) if probed else row
 
     def measure(self, cell: Cell, server: Server, turn: int) -> Row:
         """One cell on one server; /metrics is scraped in the middle of it."""
@@ -130,7 +136,9 @@ class Bench:
         if cell.compacts:
             # Its third period ends with the cell: one compaction, at two thirds.
             options["compact_ms"] = int((self.settings.warmup + self.settings.seconds) * 334)
-        before = self.raw_sync_us(cell) if cell.syncs else 0
+        name = f"tls/{cell.name}" if server.place.certificate else cell.name
+        if cell.syncs:
+            self.probe_disk(cell, name)
         middle = self.settings.warmup + self.settings.seconds / 2
         scraper = threading.Timer(middle, server.scrape)
         scraper.start()
@@ -139,17 +147,11 @@ class Bench:
         finally:
             scraper.cancel()
             scraper.join()
-        after = self.raw_sync_us(cell) if cell.syncs else 0
+        if cell.syncs:
+            self.probe_disk(cell, name)
         if cell.clears:
             self.generator.run("clear", **server.target)
-        name = f"tls/{cell.name}" if server.place.certificate else cell.name
-        row = Row.of(name, server.name, cell.unit, turn, sample)
-        return self.with_syncs(row, min(before, after)) if cell.syncs else row
-
-    def with_syncs(self, row: Row, raw_us: float) -> Row:
-        """The row, and beside it what the disk alone took: the better of before and after."""
-        self.singles.setdefault(f"raw fdatasync around {row.cell}, p50 us", {})[row.server] = raw_us
-        return attrs.evolve(row, syncs=row.p50_us / raw_us)
+        return Row.of(name, server.name, cell.unit, turn, sample)
 
     def cells(self, servers: Sequence[Server], cells: Sequence[Cell]) -> None:
         """Every cell on every server: A B A B."""
@@ -229,10 +231,9 @@ class Bench:
                 metrics = server.scrape()
                 say(f"{server.name} serves at {server.place.client_url}, metrics {metrics} bytes")
                 self.preload(server, remember=not tls)
-            self.cells(servers, chosen(all_cells(self.settings.keys), patterns))
-            for server in servers:
                 if self.settings.idle_streams and not tls:
-                    self.idle(server)
+                    self.idle(server)  # before the cells leave freed memory to fill
+            self.cells(servers, chosen(all_cells(self.settings.keys), patterns))
         finally:
             for server in servers:
                 server.stop()
@@ -321,7 +322,8 @@ def run_and_report(settings: Settings, peer: str | None, out: Path) -> bool:
         bench.failures.append(str(error) or "interrupted")
     if bench.failures:
         told["FAILED"] = "; ".join(bench.failures)
-    write_all(Results(facts=told, rows=bench.rows, singles=bench.singles), out)
+    rows = [bench.with_syncs(row) for row in bench.rows]
+    write_all(Results(facts=told, rows=rows, singles=bench.singles), out)
     return not bench.failures and not any(row.errors for row in bench.rows)
 
 
