@@ -51,7 +51,8 @@ def scrub_step(state: State, revisions: int = SCRUB_SLICE_REVISIONS) -> list[int
         state.scrubbed_revision = target
     else:
         state.changes.forget_before(end + 1)
-        state.scrubbed_revision = end + 1
+        # Not one more: a next revision that is the target must not pass for freed.
+        state.scrubbed_revision = end
     return dead
 
 
