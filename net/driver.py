@@ -10,6 +10,7 @@ the engine hands a pack out for applying only after `Persisted`.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from attrs import define, field, frozen
 
@@ -68,6 +69,14 @@ class Job:
     run: Callable[[], object]
 
 
+class _Own(NamedTuple):
+    """A pack that this member made, and the commands it was made from."""
+
+    pack: bytes
+    commands: list[Proposed]
+    token: int
+
+
 @define
 class Io:
     """What one turn wants done outside."""
@@ -109,9 +118,10 @@ class Driver:
         self._pace = pace
         self._batch: list[Propose] = []
         self._raft_inputs: list[raft.RaftInput] = [raft.Tick()]
-        self._own: dict[int, tuple[bytes, list[Proposed]]] = {}
+        self._own: dict[int, _Own] = {}
         """Packs this member made, by identity: applying them needs no decoding."""
-        self._tokens: dict[int, list[int]] = {}
+        self._tokens: dict[int, int] = {}
+        """Which of them each token of a proposal names."""
         self._token = 0
         self._unsynced: deque[tuple[int, int, Callable[[], None] | None]] = deque()
         """(batch number, the engine's sequence or 0, what waits for it) in order."""
@@ -216,13 +226,14 @@ class Driver:
             chosen = batch[:count]
             batch = batch[count:]
             self._token += 1
-            self._tokens[self._token] = [effect.sequence for effect in chosen]
             pack = encode_pack([effect.payload for effect in chosen])
             origin = self.node.config.origin
-            self._own[id(pack)] = (
+            self._own[id(pack)] = _Own(
                 pack,
                 [Proposed(ProposalId(origin, each.sequence), each.command) for each in chosen],
+                self._token,
             )
+            self._tokens[self._token] = id(pack)
             self._raft_inputs.append(raft.Propose(self._token, pack))
         self._batch = []
 
@@ -303,15 +314,17 @@ class Driver:
                 then()
 
     def _refused(self, outcome: raft.Outcome, now_ms: int) -> None:
-        sequences = self._tokens.pop(outcome.token, [])
+        own = self._own.pop(self._tokens.pop(outcome.token, 0), None)
+        sequences = [] if own is None else [proposed.id.sequence for proposed in own.commands]
         self.metrics.proposals_failed_total += len(sequences)
         self._perform(self.node.step(Refused(sequences, self.disk_full)), now_ms)
 
     def _apply(self, entry: raft.Entry, now_ms: int) -> None:
         own = self._own.pop(id(entry.payload), None)
         commands: Sequence[Proposed]
-        if own is not None and own[0] is entry.payload:
-            commands = own[1]
+        if own is not None and own.pack is entry.payload:
+            del self._tokens[own.token]
+            commands = own.commands
             if self.verify_packs:
                 assert decode_entry(entry) == commands, "INV-CODEC-EXACT"
         else:
