@@ -1,4 +1,16 @@
-"""Why a store cannot be used. Both kinds end a start or a command with one sentence."""
+"""Why a store cannot be used, each in one sentence, and SQLite's words for a disk's failures.
+
+Nothing outside this folder knows SQLite: a full disk is `DiskFull`, a failing one an `OSError`,
+as from any other file.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import apsw
+
+from net.disk import DiskFull
 
 
 class StoreError(Exception):
@@ -11,3 +23,26 @@ class StoreHeld(Exception):
     Trine itself has one writer and never meets its own lock, so this takes a foreign program
     that began a write. The batch is still the caller's: it writes it again at its next flush.
     """
+
+
+@contextmanager
+def disk_errors(path: str) -> Iterator[None]:
+    """Let the disk's failures below SQLite come out as the `Disk` port says them."""
+    try:
+        yield
+    except apsw.FullError as error:
+        raise DiskFull(path) from error
+    except apsw.IOError as error:
+        raise io_error(path, error) from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise damaged(path, error) from error
+
+
+def io_error(path: str, error: apsw.Error) -> OSError:
+    """Return what the disk said. A page whose checksum is wrong is one of these at run time."""
+    return OSError(errno.EIO, f"SQLite: {error}", path)
+
+
+def damaged(path: str, error: apsw.Error) -> StoreError:
+    """Return the sentence for a file whose content cannot be relied upon."""
+    return StoreError(f"{path} is damaged ({error}): see trine check")

@@ -28,7 +28,7 @@ from net.disk import Disk, DiskFull
 from net.store import connection, files, meta, schema, seal
 from net.store.batch import Batch, ChangeRow, Identity, Meta, signed, unsigned
 from net.store.connection import Database
-from net.store.errors import StoreError, StoreHeld
+from net.store.errors import StoreError, StoreHeld, damaged, disk_errors, io_error
 
 _INSERT_CHANGE = "INSERT INTO change VALUES(?,?,?,?,?,?,?,?,?,?)"
 _DELETE_CHANGE = "DELETE FROM change WHERE number = ?"
@@ -142,7 +142,7 @@ class Store:
                 schema.migrate(database)
                 facts = meta.read(database)
             except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as error:
-                raise StoreError(f"{path} is damaged ({error}): see trine check") from error
+                raise damaged(path, error) from error
             files.sweep_others(disk, directory, generation)
             # The -wal was made by the first read. Its name is made durable before the first
             # write: an older -wal that comes back after a power loss would be replayed over
@@ -177,7 +177,7 @@ class Store:
     def rows(self, chunk: int = _CHUNK) -> Iterator[list[ChangeRow]]:
         """Yield all change rows in change-number order, for start-up. Collect no garbage beside
         it: a million tuples cost more in collections than in reading."""
-        return self._database.chunks("SELECT * FROM change ORDER BY number", chunk)
+        return self._chunks("SELECT * FROM change ORDER BY number", chunk)
 
     def leases(self) -> list[tuple[int, int, int]]:
         """Return (id, granted TTL in seconds, index of the grant) of each lease, by id."""
@@ -197,22 +197,24 @@ class Store:
         """Commit one batch: rows, leases, alarms and the applied index together or not at all.
 
         Not durable before a later `durable_applied` or `checkpoint` returns its index. Raises
-        StoreHeld, with nothing written, where another process is writing to the file.
+        StoreHeld, with nothing written, where another process is writing to the file, and
+        DiskFull, with nothing written.
         """
         before = self._meta
         after = meta.after(before, batch)
         database = self._database
-        try:
-            database.run("BEGIN IMMEDIATE")
-        except apsw.BusyError as error:
-            raise StoreHeld(f"another process is writing to {self.path}") from error
-        try:
-            _write_rows(database, batch)
-            meta.write(database, after, before=before)
-            database.run("COMMIT")
-        finally:
-            if database.in_transaction:
-                database.run("ROLLBACK")
+        with disk_errors(self.path):
+            try:
+                database.run("BEGIN IMMEDIATE")
+            except apsw.BusyError as error:
+                raise StoreHeld(f"another process is writing to {self.path}") from error
+            try:
+                _write_rows(database, batch)
+                meta.write(database, after, before=before)
+                database.run("COMMIT")
+            finally:
+                if database.in_transaction:
+                    database.run("ROLLBACK")
         self._meta = after
 
     def durable_applied(self) -> int:
@@ -233,12 +235,13 @@ class Store:
 
         PASSIVE, in any thread, beside writes. With `truncate` it also empties the WAL, on the
         owner's thread; a foreign reader may prevent that, and then it is simply not empty yet.
+        Raises DiskFull where the database file cannot grow: all is kept, in the WAL.
         """
         if self._checkpointing.acquire(blocking=False):
             try:
                 # Busy is a reader or a checkpoint of another process. Nothing depends on this
                 # attempt: the next one finds the same frames.
-                with suppress(apsw.BusyError):
+                with disk_errors(self.path), suppress(apsw.BusyError):
                     checkpointer = self._checkpointer(truncate=truncate)
                     self._frames.checkpointed(*checkpointer.checkpoint(truncate=truncate))
             finally:
@@ -256,7 +259,8 @@ class Store:
 
     def size_bytes(self) -> int:
         """Return the size of the database: what `dbSize` reports."""
-        return self._database.number("PRAGMA page_count") * connection.PAGE_SIZE
+        with disk_errors(self.path):
+            return self._database.number("PRAGMA page_count") * connection.PAGE_SIZE
 
     def in_use_bytes(self) -> int:
         """Return the size without the pages that deleted rows left free."""
@@ -313,6 +317,8 @@ class Store:
         except (apsw.FullError, DiskFull) as error:
             files.sweep(self._disk, path)
             raise DiskFull(path) from error
+        except apsw.IOError as error:
+            raise io_error(path, error) from error
 
     def close(self) -> None:
         """Close all connections; the last one moves the WAL into the file and deletes it."""
@@ -331,7 +337,14 @@ class Store:
 
     def _all(self, sql: str) -> list[Any]:
         # Any: a STRICT table's columns have the types that the schema gives them.
-        return [row for chunk in self._database.chunks(sql, _CHUNK) for row in chunk]
+        return [row for chunk in self._chunks(sql, _CHUNK) for row in chunk]
+
+    def _chunks(self, sql: str, size: int) -> Iterator[list[Any]]:
+        """Yield rows at a start, when a page that cannot be read is damage and nothing else."""
+        try:
+            yield from self._database.chunks(sql, size)
+        except (apsw.CorruptError, apsw.IOError) as error:
+            raise damaged(self.path, error) from error
 
 
 def retire(disk: Disk, directory: str, generation: int) -> None:
@@ -384,7 +397,7 @@ def _open_writer(path: str, vfs: str | None) -> Database:
     try:
         return connection.writer(path, vfs=vfs)
     except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as error:
-        raise StoreError(f"{path} is damaged ({error}): see trine check") from error
+        raise damaged(path, error) from error
 
 
 def _found_index(disk: Disk, path: str, vfs: str | None) -> int | None:

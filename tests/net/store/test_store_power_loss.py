@@ -15,6 +15,7 @@ import apsw
 import attrs
 import pytest
 
+from net.disk import DiskFull
 from net.store import connection, snapshot
 from net.store.batch import ChangeRow, Identity, Meta
 from net.store.store import Store
@@ -140,7 +141,7 @@ class _World:
         self.crashes += 1
         self.disk.power_off()
         if self.store is not None:
-            with suppress(PowerLost, apsw.Error):
+            with suppress(PowerLost, OSError, apsw.Error):
                 self.store.close()
         self.vfs.unregister()
         if survival == "all" and self.store is not None:
@@ -169,7 +170,7 @@ def test_only_whole_batches_go_and_only_off_the_end(
         world = _World(seed, directories)
         for _ in range(5):
             world.disk.faults.power_loss_at = world.chance.choice((3, 30, 90, 250, 600))
-            with suppress(PowerLost, apsw.Error):
+            with suppress(PowerLost, OSError, apsw.Error):
                 world.live(steps=60)
             world.disk.faults.power_loss_at = None
             world.lose_power(survival)
@@ -202,7 +203,7 @@ def test_every_operation_of_a_creation_may_be_the_last(directories: Directories)
         try:
             world.start()
             finished = True
-        except (PowerLost, apsw.Error):
+        except (PowerLost, OSError, apsw.Error):
             assert world.disk.is_dead
         world.disk.faults.power_loss_at = None
         world.lose_power("subset")
@@ -225,7 +226,7 @@ def test_every_operation_of_a_defragmentation_may_be_the_last(directories: Direc
         try:
             world.defragment(store)
             finished = True
-        except (PowerLost, apsw.Error):
+        except (PowerLost, OSError, apsw.Error):
             assert world.disk.is_dead
         world.disk.faults.power_loss_at = None
         world.lose_power("subset")
@@ -271,7 +272,7 @@ def test_a_disk_that_lies_about_syncs_is_seen_by_this_harness() -> None:
         try:
             for _ in range(3):
                 world.disk.faults.power_loss_at = world.chance.choice((90, 250, 600))
-                with suppress(PowerLost, apsw.Error):
+                with suppress(PowerLost, OSError, apsw.Error):
                     world.live(steps=60)
                 world.disk.faults.power_loss_at = None
                 world.lose_power("subset")
@@ -279,7 +280,7 @@ def test_a_disk_that_lies_about_syncs_is_seen_by_this_harness() -> None:
         except Exception:
             red += 1
             world.disk.power_off()
-            with suppress(PowerLost, apsw.Error):
+            with suppress(PowerLost, OSError, apsw.Error):
                 if world.store is not None:
                     world.store.close()
             world.vfs.unregister()
@@ -298,7 +299,7 @@ def test_a_full_disk_leaves_the_last_batch_out_and_the_store_whole() -> None:
         for _ in range(100):
             world.write(store)
 
-    with pytest.raises(apsw.FullError):
+    with pytest.raises(DiskFull):
         write_on()
     assert store.meta.index > kept
     world.disk.faults.capacity_bytes = None
