@@ -86,7 +86,7 @@ async def _run(config: Config, log: Logger) -> int:
     driver = opened.driver
     driver.on_disk_full = lambda: _give_up_reserve(opened, log)
     endpoint.reactor = reactor
-    code = EXIT_OK
+    code = EXIT_FAILED
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(_obey_signals, reactor, log)
@@ -97,14 +97,15 @@ async def _run(config: Config, log: Logger) -> int:
             log.info("ready to serve client requests", urls=[str(each.url) for each in listeners])
             await reactor.run()
             nursery.cancel_scope.cancel()
+        code = EXIT_OK
     except* OSError as errors:
         for error in errors.exceptions:
             log.fatal("an I/O error ends this member; nothing unwritten was acknowledged",
                       error=str(error))  # fmt: skip
-        code = EXIT_FAILED
     finally:
         port.close()
         reactor.close()
+        # After a fault nothing is written any more: what is in memory may be what is wrong.
         if code == EXIT_OK:
             opened.close()
             log.info("stopped")
