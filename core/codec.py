@@ -102,6 +102,10 @@ def encode(proposal_id: ProposalId, command: Command) -> bytes:
         return b"".join(
             (_HEAD.pack(_PUT_KIND, *proposal_id), _put_fields(command), command.key, command.value)
         )
+    if type(command) is Txn:
+        parts = [_HEAD.pack(_TXN_KIND, *proposal_id)]
+        _append_txn(parts, command)
+        return b"".join(parts)
     kind, body = _body(command)
     return _HEAD.pack(kind, *proposal_id) + body
 
@@ -126,8 +130,10 @@ def _put_fields(put: Put) -> bytes:
 
 def _body(command: Command) -> tuple[int, bytes]:
     match command:
-        case Put() | DeleteRange() | Txn():
-            return _operation(command)
+        case Put() | Txn():
+            raise AssertionError("INV-CODEC-EXACT: encoded by the caller")
+        case DeleteRange():
+            return _DELETE_KIND, b"".join(_delete_fields(command))
         case LeaseGrant():
             return _GRANT_KIND, _TWO_I64.pack(command.id, command.ttl_s)
         case LeaseRevoke():
@@ -142,41 +148,50 @@ def _body(command: Command) -> tuple[int, bytes]:
             return _NOOP_KIND, b""
 
 
-def _operation(op: Operation) -> tuple[int, bytes]:
-    match op:
-        case Put():
-            return _PUT_KIND, _put_fields(op) + op.key + op.value
-        case DeleteRange():
-            head = _DELETE.pack(op.prev_kv, len(op.key), len(op.range_end))
-            return _DELETE_KIND, head + op.key + op.range_end
-        case Range():
-            flags = op.serializable | op.keys_only << 1 | op.count_only << 2
-            head = _RANGE.pack(
-                len(op.key), len(op.range_end), op.limit, op.revision,
-                op.sort_order, op.sort_target, flags,
-                op.min_mod, op.max_mod, op.min_create, op.max_create,
-            )  # fmt: skip
-            return _RANGE_KIND, head + op.key + op.range_end
-        case Txn():
-            parts = [_COUNTS.pack(len(op.compares), len(op.success), len(op.failure))]
-            parts += map(_compare, op.compares)
-            for nested in (*op.success, *op.failure):
-                kind, body = _operation(nested)
-                parts += (bytes((kind,)), body)
-            return _TXN_KIND, b"".join(parts)
+def _append_txn(parts: list[bytes], txn: Txn) -> None:
+    """Add a transaction's fields; type tests in the order of how often they hold (hot path)."""
+    compares, success, failure = txn
+    parts.append(_COUNTS.pack(len(compares), len(success), len(failure)))
+    for compare in compares:
+        _append_compare(parts, compare)
+    for op in (*success, *failure):
+        kind = type(op)
+        if kind is Put:
+            parts += (b"\x01", _put_fields(op), op.key, op.value)  # type: ignore[union-attr,arg-type]  # by kind
+        elif kind is Range:
+            parts += (b"\x0a", *_range_fields(op))  # type: ignore[arg-type]  # by kind
+        elif kind is DeleteRange:
+            parts += (b"\x02", *_delete_fields(op))  # type: ignore[arg-type]  # by kind
+        else:
+            parts.append(b"\x03")
+            _append_txn(parts, op)  # type: ignore[arg-type]  # by kind
 
 
-def _compare(compare: Compare) -> bytes:
-    operand = compare.operand
-    head = _COMPARE.pack(
-        compare.result & 0xFF,
-        compare.target & 0xFF,
-        isinstance(operand, bytes),
-        len(compare.key),
-        len(compare.range_end),
-    )
-    tail = _U32.pack(len(operand)) + operand if isinstance(operand, bytes) else _I64.pack(operand)
-    return head + compare.key + compare.range_end + tail
+def _delete_fields(op: DeleteRange) -> tuple[bytes, bytes, bytes]:
+    return _DELETE.pack(op.prev_kv, len(op.key), len(op.range_end)), op.key, op.range_end
+
+
+def _range_fields(op: Range) -> tuple[bytes, bytes, bytes]:
+    (
+        key, range_end, limit, revision, order, target, serializable, keys_only, count_only,
+        min_mod, max_mod, min_create, max_create,
+    ) = op  # fmt: skip
+    flags = serializable | keys_only << 1 | count_only << 2
+    head = _RANGE.pack(
+        len(key), len(range_end), limit, revision, order, target, flags,
+        min_mod, max_mod, min_create, max_create,
+    )  # fmt: skip
+    return head, key, range_end
+
+
+def _append_compare(parts: list[bytes], compare: Compare) -> None:
+    result, target, key, range_end, operand = compare
+    is_bytes = isinstance(operand, bytes)
+    head = _COMPARE.pack(result & 0xFF, target & 0xFF, is_bytes, len(key), len(range_end))
+    if isinstance(operand, bytes):
+        parts += (head, key, range_end, _U32.pack(len(operand)), operand)
+    else:
+        parts += (head, key, range_end, _I64.pack(operand))
 
 
 class _Reader:

@@ -35,8 +35,8 @@ class KeyIndex:
         self, live: dict[bytes, Version], history: dict[bytes, list[Version]], dead: list[bytes]
     ) -> None:
         """Take over a loaded index; `dead` are the keys whose history ends with a tombstone."""
-        assert not self.live, "INV-LOG-COVERS-STATE"
-        assert not self.history, "INV-LOG-COVERS-STATE"
+        assert not self.live, "INV-LOADED-ONCE"
+        assert not self.history, "INV-LOADED-ONCE"
         self.live = live
         self.history = history
         self._keys = ordered(live)

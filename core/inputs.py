@@ -45,7 +45,10 @@ class ReadReady(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """These proposals never entered the log: the disk is full, or there is no leader."""
+    """These proposals never entered the log: the disk is full, or there is no leader.
+
+    None of them and a full disk: the log still had room, but what it holds cannot be stored.
+    """
 
     sequences: Sequence[int]
     disk_full: bool

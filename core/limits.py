@@ -22,6 +22,9 @@ KEY_COST_BYTES = 360
 VERSION_COST_BYTES = 280
 """Resident bytes of one stored version beside its serialised record (measured)."""
 LEASE_COST_BYTES = 600
+GROWTH_PER_BYTE_MAX = 1024
+"""Account bytes that one byte of a request can add at the very most: a put of an empty value
+takes six bytes on the wire and is charged a key and a version."""
 
 WATCH_SLICE_REVISIONS = 1000
 """Revisions that one catch-up slice reads for all unsynced watchers together."""

@@ -45,7 +45,7 @@ from core.inputs import (
     WatchProgressAsked,
 )
 from core.lessor import Lessor
-from core.limits import PROPOSALS_WAITING_MAX
+from core.limits import GROWTH_PER_BYTE_MAX, PROPOSALS_WAITING_MAX
 from core.machine import Applied, LeaseGone, LeaseGranted, apply, grows
 from core.operations import (
     AlarmKind,
@@ -199,7 +199,9 @@ class Node:
     def _admit(self, command: Command, size_bytes: int) -> Failure | None:
         if type(command) is not AlarmSet and len(self._waiting) >= PROPOSALS_WAITING_MAX:
             return TOO_MANY_REQUESTS
-        if grows(command):
+        room = self.config.quota_bytes - self.state.resident_bytes
+        # What no request of this size can exceed is not summed up (hot path).
+        if room <= GROWTH_PER_BYTE_MAX * size_bytes + GROWTH_PER_BYTE_MAX and grows(command):
             state = self.state
             cost = cost_of(command)
             if state.resident_bytes + cost >= self.config.quota_bytes:
@@ -232,7 +234,7 @@ class Node:
                 self._expiry_decided(lease_id)
             else:
                 self._alarm_proposed = False
-        if given.disk_full and clients_refused:
+        if given.disk_full and (clients_refused or not given.sequences):
             self._raise_nospace()
 
     def _abandon(self, given: Abandoned) -> None:

@@ -13,7 +13,6 @@ from core.operations import (
     CompareResult,
     CompareTarget,
     DeleteRange,
-    Operation,
     Put,
     Range,
     Txn,
@@ -76,9 +75,16 @@ def delete_range(command: DeleteRange, writer: Writer) -> tuple[int, list[Versio
 
 
 def _decide(state: State, txn: Txn) -> Path:
-    held = all(_holds(state, compare) for compare in txn.compares)
-    branch = txn.success if held else txn.failure
-    return held, tuple(_decide(state, op) for op in branch if type(op) is Txn)
+    held = True
+    for compare in txn.compares:
+        if not _holds(state, compare):
+            held = False
+            break
+    nested: list[Path] = []
+    for op in txn.success if held else txn.failure:
+        if type(op) is Txn:
+            nested.append(_decide(state, op))
+    return held, tuple(nested)
 
 
 def _holds(state: State, compare: Compare) -> bool:
@@ -163,28 +169,19 @@ def _execute(
     state: State, txn: Txn, path: Path, writer: Writer, counts: PageCounts
 ) -> tuple[OperationAnswer, ...]:
     nested = iter(path[1])
-    return tuple(
-        _execute_one(state, op, nested_path, writer, counts)
-        for op in (txn.success if path[0] else txn.failure)
-        for nested_path in (next(nested) if type(op) is Txn else None,)
-    )
-
-
-def _execute_one(
-    state: State, op: Operation, path: Path | None, writer: Writer, counts: PageCounts
-) -> OperationAnswer:
-    match op:
-        case Range():
+    answers: list[OperationAnswer] = []
+    for op in txn.success if path[0] else txn.failure:
+        if isinstance(op, Put):
+            previous = put(op, writer)
+            answers.append(PutAnswer(writer.main, previous))
+        elif isinstance(op, Range):
             answer = read(state, op, counts, writer.revision)
             assert isinstance(answer, RangeAnswer), "INV-TXN-ATOMIC"
-            return answer
-        case Put():
-            previous = put(op, writer)
-            return PutAnswer(writer.revision, previous)
-        case DeleteRange():
+            answers.append(answer)
+        elif isinstance(op, DeleteRange):
             deleted, gone = delete_range(op, writer)
-            return DeleteAnswer(writer.revision, deleted, gone)
-        case Txn():
-            assert path is not None, "INV-TXN-ATOMIC"
-            answers = _execute(state, op, path, writer, counts)
-            return TxnAnswer(0, path[0], answers)
+            answers.append(DeleteAnswer(writer.revision, deleted, gone))
+        else:
+            inner = next(nested)
+            answers.append(TxnAnswer(0, inner[0], _execute(state, op, inner, writer, counts)))
+    return tuple(answers)

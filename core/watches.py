@@ -6,7 +6,8 @@ share one scan, in slices. Nothing is queued here per watcher, so a slow one cos
 delays nobody; it resumes from its `next` revision. Progress marks are made from the same
 place in the same order as events.
 
-INV-WATCH-FILTER, -ORDERED, -UNIQUE, -ATOMIC, -RELIABLE, -RESUMABLE, -BOOKMARKABLE.
+INV-WATCH-FILTER, INV-WATCH-ORDERED, INV-WATCH-UNIQUE, INV-WATCH-ATOMIC, INV-WATCH-RELIABLE,
+INV-WATCH-RESUMABLE, INV-WATCH-BOOKMARKABLE.
 """
 
 from collections.abc import Callable, Iterable

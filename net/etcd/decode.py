@@ -6,7 +6,6 @@ cannot unmarshal.
 
 from core.operations import (
     Compare,
-    CompareTarget,
     DeleteRange,
     Operation,
     Put,
@@ -14,14 +13,6 @@ from core.operations import (
     Txn,
 )
 from net.etcd.pb import rpc_pb2 as pb
-
-_VALUE = CompareTarget.VALUE
-_OPERANDS: dict[int, str] = {
-    CompareTarget.VERSION: "version",
-    CompareTarget.CREATE: "create_revision",
-    CompareTarget.MOD: "mod_revision",
-    CompareTarget.LEASE: "lease",
-}
 
 
 def range_query(message: pb.RangeRequest) -> Range:
@@ -71,15 +62,22 @@ def txn_command(message: pb.TxnRequest) -> Txn:
 
 def _compare(message: pb.Compare) -> Compare:
     target: int = message.target
-    union = message.WhichOneof("target_union")
     operand: int | bytes
-    # An operand of another target than the one asked for counts as unset, as in etcd.
-    if target == _VALUE:
-        operand = message.value if union == "value" else b""
-    elif union is not None and union == _OPERANDS.get(target):
-        operand = getattr(message, union)
-    else:
-        operand = 0
+    # An operand of another target than the one asked for counts as unset, as in etcd; reading a
+    # member of the union that is not set gives its zero.
+    match target:
+        case 2:
+            operand = message.mod_revision
+        case 0:
+            operand = message.version
+        case 1:
+            operand = message.create_revision
+        case 3:
+            operand = message.value
+        case 4:
+            operand = message.lease
+        case _:
+            operand = 0
     return Compare(message.result, target, message.key, message.range_end, operand)
 
 
