@@ -270,8 +270,10 @@ class WatchHub:
         ready: list[Watcher] = []
         for watcher in list(group.synced):
             if watcher.stream.blocked:
-                watcher.next = max(watcher.start, pending[0].version.mod)
-                self._leave_behind(watcher)
+                # One that starts beyond these changes misses none of them.
+                if watcher.start <= pending[-1].version.mod:
+                    watcher.next = max(watcher.start, pending[0].version.mod)
+                    self._leave_behind(watcher)
             else:
                 ready.append(watcher)
         self._send(ready, pending, revision)
