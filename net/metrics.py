@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 
-from net.etcd.pb import health_pb2, rpc_pb2
+from net.etcd.pb import auth_pb2, health_pb2, rpc_pb2
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
@@ -250,7 +250,7 @@ def rpc_table(*, has_handling: bool) -> dict[str, RpcMetrics]:
     first error would miss that error.
     """
     table: dict[str, RpcMetrics] = {}
-    for file in (rpc_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR):
+    for file in (rpc_pb2.DESCRIPTOR, auth_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR):
         for service, method in _methods(file):
             kind = _kind(client=method.client_streaming, server=method.server_streaming)
             row = RpcMetrics(service=service.full_name, method=method.name, kind=kind)

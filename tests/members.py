@@ -68,7 +68,7 @@ class Member:
                 stdout=log,
                 stderr=log,
                 cwd=CHECKOUT,
-                env={**os.environ, "ETCD_UNSUPPORTED_ARCH": ""},
+                env=os.environ,
             )
         if wait:
             self.wait_ready()

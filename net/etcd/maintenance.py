@@ -21,6 +21,7 @@ from core.errors import (
 )
 from net.disk import Disk, DiskFull, File
 from net.driver import Driver, Job
+from net.etcd import auth
 from net.etcd.calls import Call, StreamCall
 from net.etcd.cluster import Cluster
 from net.etcd.encode import Encoder
@@ -101,6 +102,8 @@ class Maintenance:
                 self._downgrade(call, pb.DowngradeRequest.FromString(message))
             case "Check" | "Watch":
                 self._health(call, health_pb2.HealthCheckRequest.FromString(message))
+            case _ if method in auth.METHODS:
+                auth.answer(method, call, self._header())
             case name:
                 self._cluster.begin(name, call, message)
 

@@ -38,7 +38,7 @@ from core.operations import (
 )
 from core.watching import WatchCreate
 from net.driver import DriverInput
-from net.etcd import decode
+from net.etcd import auth, decode
 from net.etcd.calls import AnyConnection, AnyStream, Call, KeepAliveCall, StreamCall, WatchCall
 from net.etcd.pb import rpc_pb2 as pb
 from net.http2.stream import Kind
@@ -332,6 +332,7 @@ _PATHS: dict[str, tuple[Kind, _Begin]] = {
     _CLUSTER + "MemberUpdate": (Kind.UNARY, Services.administer),
     _CLUSTER + "MemberList": (Kind.UNARY, Services.administer),
     _CLUSTER + "MemberPromote": (Kind.UNARY, Services.administer),
+    **{path: (Kind.UNARY, Services.administer) for path in auth.METHODS},
     _HEALTH + "Check": (Kind.UNARY, Services.administer),
     _HEALTH + "Watch": (Kind.SERVER_STREAM, Services.administer),
 }

@@ -114,13 +114,22 @@ def make_mirror(ctl: Ctl) -> None:
     ctl.run("get", "copied/", "--prefix")
 
 
+@verb("auth status, auth disable, --user", "while authentication is not in use")
+def without_auth(ctl: Ctl) -> None:
+    for form in ("simple", "json"):
+        ctl.run("auth", "status", "-w", form)
+    ctl.run("auth", "disable")
+    ctl.run("--user=someone:secret", "put", "auth/a", "1")
+    ctl.run("del", "auth/a")
+
+
 @verb(
-    "auth, user, role",
-    "enable, status, add, grant, list, delete",
-    differs="no users and roles: refused with UNIMPLEMENTED",
+    "auth enable, user, role",
+    "add, grant, list, delete",
+    differs="no users and roles: refused with UNIMPLEMENTED, naming client certificates instead",
 )
 def auth(ctl: Ctl) -> None:
-    ctl.run("auth", "status", differs=True)
+    ctl.run("auth", "enable", differs=True)
     ctl.run("user", "add", "someone:secret", differs=True)
     ctl.run("user", "list", differs=True)
     ctl.run("role", "add", "reader", differs=True)
@@ -129,7 +138,6 @@ def auth(ctl: Ctl) -> None:
     ctl.run("role", "list", differs=True)
     ctl.run("user", "delete", "someone", differs=True)
     ctl.run("role", "delete", "reader", differs=True)
-    ctl.run("auth", "enable", differs=True)
 
 
 @verb("downgrade", "validate, enable, cancel", since=(3, 6))
