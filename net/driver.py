@@ -52,7 +52,7 @@ class Synced:
 
 @frozen
 class JobDone:
-    """A job ended; its result."""
+    """A job ended; its result, which is the error where the disk was full."""
 
     kind: str
     result: object
@@ -112,7 +112,7 @@ class Driver:
         self.verify_packs = False
         """Decode even this member's own packs, and compare: for tests and simulation."""
         self.disk_full = False
-        """Since an append found no room; the shell clears it once the reserve is whole again."""
+        """Since journal or store found no room; the shell clears it once the reserve is whole."""
         self.on_disk_full: Callable[[], None] = lambda: None
         """Gives up the reserve, so that the next batch (the alarm, deletes) finds room."""
         self._pace = pace
@@ -134,6 +134,8 @@ class Driver:
         self._last_tick_ms = -TICK_MS
         self._io = Io()
         self._hold_flushes = False
+        self._store_full = False
+        """The store found no room, and the core has not been told."""
 
     def turn(self, now_ms: int, inputs: Sequence[DriverInput]) -> Io:
         """Take everything that happened since the last turn, in order; do all that follows."""
@@ -149,6 +151,9 @@ class Driver:
             else:
                 node_inputs.append(given)
         self._step_engine(now_ms)
+        if self._store_full:
+            self._store_full = False
+            self._perform(node.step(Refused((), disk_full=True)), now_ms)
         for each in node_inputs:
             self._perform(node.step(each), now_ms)
         self._perform(node.begin_reads(), now_ms)
@@ -175,11 +180,19 @@ class Driver:
         self._io = Io()
         self._perform(self.node.step(committed), 0)
         if self.buffer.is_due(0):
-            self.buffer.flush(self.store, 0)
+            self.flush_now(0)
 
     def flush_now(self, now_ms: int) -> bool:
-        """Write the whole buffer to the store; False if another process holds the file."""
-        return self.buffer.flush(self.store, now_ms)
+        """Write what is gathered to the store; False if it has to wait: nothing is lost by that.
+
+        It waits for room on the disk, or for another process that holds the file.
+        """
+        try:
+            return self.buffer.flush(self.store, now_ms)
+        except DiskFull:
+            self._store_full = True
+            self._note_full()
+            return False
 
     def hold_flushes(self, hold: bool) -> None:
         """Keep the store still while it is copied to its next generation."""
@@ -297,12 +310,15 @@ class Driver:
         try:
             self.journal.append(frames)
         except DiskFull:
-            if not self.disk_full:
-                self.disk_full = True
-                self.on_disk_full()
+            self._note_full()
             return False
         self._appended += 1
         return True
+
+    def _note_full(self) -> None:
+        if not self.disk_full:
+            self.disk_full = True
+            self.on_disk_full()
 
     def _synced(self, batch: int) -> None:
         self._syncing = False
@@ -317,7 +333,8 @@ class Driver:
         own = self._own.pop(self._tokens.pop(outcome.token, 0), None)
         sequences = [] if own is None else [proposed.id.sequence for proposed in own.commands]
         self.metrics.proposals_failed_total += len(sequences)
-        self._perform(self.node.step(Refused(sequences, self.disk_full)), now_ms)
+        if sequences:
+            self._perform(self.node.step(Refused(sequences, self.disk_full)), now_ms)
 
     def _apply(self, entry: raft.Entry, now_ms: int) -> None:
         own = self._own.pop(id(entry.payload), None)
@@ -335,7 +352,7 @@ class Driver:
 
     def _keep_house(self, now_ms: int) -> None:
         if self.buffer.is_due(now_ms) and not self._hold_flushes:
-            self.buffer.flush(self.store, now_ms)
+            self.flush_now(now_ms)
             self._after_flush(now_ms)
         if self.journal.wants_preparation and not self._preparing:
             self._preparing = True
@@ -347,7 +364,10 @@ class Driver:
         if self.store.wal_bytes() > self._pace.truncate_bytes and now_ms >= self._force_at_ms:
             # A reader of another process may keep it from emptying the file: not at every flush.
             self._force_at_ms = now_ms + CHECKPOINT_FORCED_PAUSE_MS
-            self._drop_log(self.store.checkpoint(truncate=True))
+            try:
+                self._drop_log(self.store.checkpoint(truncate=True))
+            except DiskFull:
+                self._note_full()
         elif self.store.unmoved_bytes() > self._pace.checkpoint_bytes:
             self._checkpointing = True
             self._io.jobs.append(Job("checkpoint", self.store.checkpoint))
@@ -355,6 +375,9 @@ class Driver:
     def _job_done(self, done: JobDone) -> None:
         if done.kind == "checkpoint":
             self._checkpointing = False
+            if isinstance(done.result, DiskFull):
+                self._note_full()
+                return
             assert isinstance(done.result, int), "INV-JOB-RESULT"
             self._drop_log(done.result)
         elif done.kind == "prepare":

@@ -9,6 +9,7 @@ from attrs import frozen
 from core.index import KeyIndex
 from core.machine import AlarmsNow, Applied, CompactedTo, LeaseGone, LeaseGranted
 from core.state import State
+from net.disk import DiskFull
 from net.store.batch import Batch, ChangeRow
 from net.store.errors import StoreHeld
 from net.store.store import Store
@@ -25,6 +26,8 @@ class Pace:
     """So much of the WAL not in the database yet: a PASSIVE checkpoint is due."""
     truncate_bytes: int = 64 << 20
     """A WAL file this large is emptied between two turns."""
+    retry_ms: int = 1000
+    """After a full disk, or a file held by another process, the next attempt comes this late."""
 
 
 class StoreBuffer:
@@ -40,6 +43,7 @@ class StoreBuffer:
         self._scrubbed: int | None = None
         self._moved = False
         self._since_ms: int | None = None
+        self._not_before_ms = 0
 
     def add(self, applied: Applied, now_ms: int) -> None:
         """Gather one command's changes and facts."""
@@ -84,7 +88,7 @@ class StoreBuffer:
 
     def is_due(self, now_ms: int) -> bool:
         """Whether it is time to write: enough rows, or waiting long enough."""
-        if self._since_ms is None:
+        if self._since_ms is None or now_ms < self._not_before_ms:
             return False
         rows = self._pace.flush_rows
         full = len(self._changes) >= rows or len(self._dead) >= rows
@@ -92,10 +96,15 @@ class StoreBuffer:
 
     def due_at_ms(self) -> int | None:
         """Return when `is_due` turns true by time alone."""
-        return None if self._since_ms is None else self._since_ms + self._pace.flush_delay_ms
+        if self._since_ms is None:
+            return None
+        return max(self._since_ms + self._pace.flush_delay_ms, self._not_before_ms)
 
     def flush(self, store: Store, now_ms: int) -> bool:
-        """Write everything gathered; False if another process holds the file: try again later."""
+        """Write everything gathered; False if another process holds the file: try again later.
+
+        Raises DiskFull. In both cases all stays gathered, and is due again after a while.
+        """
         state = self._state
         if self._since_ms is None and store.applied[0] == state.applied_index:
             return True
@@ -115,8 +124,11 @@ class StoreBuffer:
         try:
             store.write(batch)
         except StoreHeld:
-            self._since_ms = now_ms
+            self._not_before_ms = now_ms + self._pace.retry_ms
             return False
+        except DiskFull:
+            self._not_before_ms = now_ms + self._pace.retry_ms
+            raise
         self._changes = []
         self._dead = []
         self._leases = {}

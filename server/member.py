@@ -22,7 +22,7 @@ from net.etcd.maintenance import Maintenance
 from net.etcd.port import ClientPort
 from net.etcd.services import Services
 from net.http2.limits import Http2Settings
-from net.journal import JournalDamaged, JournalUnreadable
+from net.journal import JournalDamaged, JournalFailed, JournalUnreadable
 from net.listen import Listener, ListenError, ListenUrl, Role, listen
 from net.metrics import Metrics, rpc_table
 from net.reactor import Reactor
@@ -84,7 +84,6 @@ async def _run(config: Config, log: Logger) -> int:
     reactor = Reactor(sockets, port, log, now_ms=_now_ms, date=_http_date)
     port.start(sockets.wake)
     driver = opened.driver
-    driver.on_disk_full = lambda: _give_up_reserve(opened, log)
     endpoint.reactor = reactor
     code = EXIT_FAILED
     try:
@@ -98,10 +97,10 @@ async def _run(config: Config, log: Logger) -> int:
             await reactor.run()
             nursery.cancel_scope.cancel()
         code = EXIT_OK
-    except* OSError as errors:
+    except* (OSError, JournalFailed, StoreError) as errors:
         for error in errors.exceptions:
             log.fatal("an I/O error ends this member; nothing unwritten was acknowledged",
-                      error=str(error))  # fmt: skip
+                      error=str(error), cause=str(error.__cause__ or ""))  # fmt: skip
     finally:
         port.close()
         reactor.close()
@@ -238,15 +237,6 @@ def _raise_file_limit(log: Logger) -> None:
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         log.debug("raised the limit of open files", before=soft, now=hard)
-
-
-def _give_up_reserve(opened: Opened, log: Logger) -> None:
-    freed = opened.reserve.release()
-    log.error(
-        "the disk is full: writes are refused until there is space; gave up the reserve so "
-        "that deletes, compaction and defragment still work",
-        freed_bytes=freed,
-    )
 
 
 def _now_ms() -> int:

@@ -11,6 +11,7 @@ INV-LOG-COVERS-STATE: the journal holds every pack after the store's applied ind
 """
 
 import gc
+from contextlib import ExitStack
 
 from attrs import frozen
 
@@ -20,7 +21,7 @@ from core.loading import BrokenStateError, Facts, load
 from core.node import Node, NodeConfig
 from core.state import NOT_COMPACTED, State
 from net import replicator as raft
-from net.disk import Disk, Lock
+from net.disk import Disk, DiskFull, Lock
 from net.driver import DEFAULT_PACE, Driver, decode_entry
 from net.flush import Pace
 from net.journal import Journal, Recovered, Reserve, SnapshotMark
@@ -84,11 +85,21 @@ def open_member(
 
     `identity` is what a first start writes down; later ones read it. The collector stays away
     meanwhile: what is loaded holds no cycles, and looking at all of it once takes 0.6 s at 1M
-    keys. At the end everything is put out of its sight.
+    keys. At the end everything is put out of its sight. Where the disk is full the reserve is
+    given up and all is tried once more.
     """
     gc.disable()
     try:
-        return _open_member(where, config, metrics, log, identity=identity)
+        try:
+            return _open_member(where, config, metrics, log, identity=identity)
+        except DiskFull:
+            freed = _reserve(where).release()
+            if not freed:
+                raise
+            log.error("the disk is full: gave up the reserve to start", freed_bytes=freed)
+        opened = _open_member(where, config, metrics, log, identity=identity)
+        opened.driver.disk_full = True
+        return opened
     finally:
         gc.freeze()
         gc.enable()
@@ -103,26 +114,25 @@ def _open_member(
     identity: Identity,
 ) -> Opened:
     disk = where.disk
-    disk.make_directory(where.data)
-    lock = disk.lock(f"{where.data}/LOCK")
-    _check_format(where)
-    disk.make_directory(where.journal)
-    journal, found = Journal.open(disk, where.journal, segment_bytes=where.segment_bytes)
-    if found.torn_bytes:
-        log.warn("cut a torn tail that was never acknowledged", torn_bytes=found.torn_bytes)
-    store = _open_store(where, found, identity)
-    _join(journal, store)
-    state, dead = _load(store)
-    if store.meta.notes.get(JOURNAL_NOTE) == JOURNAL_BEGINS:
-        _forget_restore(store)
-    config_of = _with_member(config, store.meta.member_id)
-    node = Node(state, config_of)
-    bounds = _bounds(journal, found, state)
-    engine = LocalEngine(store.meta.member_id, bounds)
-    driver = Driver(node, engine, journal, store, metrics, where.pace)
-    if dead:
-        driver.buffer.erase(dead, scrubbed=state.compact_revision, done=True, now_ms=0)
-    replayed = _replay(driver, journal, state)
+    with ExitStack() as undo:
+        disk.make_directory(where.data)
+        lock = disk.lock(f"{where.data}/LOCK")
+        undo.callback(lock.release)
+        _check_format(where)
+        disk.make_directory(where.journal)
+        journal, found = Journal.open(disk, where.journal, segment_bytes=where.segment_bytes)
+        undo.callback(journal.abandon)
+        if found.torn_bytes:
+            log.warn("cut a torn tail that was never acknowledged", torn_bytes=found.torn_bytes)
+        store = _open_store(where, found, identity)
+        undo.callback(store.close)
+        _join(journal, store)
+        driver = _driver(where, config, metrics, journal, found, store)
+        reserve = _reserve(where)
+        driver.on_disk_full = lambda: _tell_full(reserve, log)
+        replayed = _replay(driver, journal)
+        undo.pop_all()
+    state = driver.node.state
     log.info(
         "recovered",
         revision=state.revision,
@@ -131,11 +141,39 @@ def _open_member(
         applied_index=state.applied_index,
         replayed_packs=replayed,
     )
-    return Opened(
-        driver,
-        Identity(store.meta.cluster_id, store.meta.member_id),
-        lock,
-        Reserve(disk, f"{where.data}/reserve", size_bytes=where.reserve_bytes),
+    identity = Identity(store.meta.cluster_id, store.meta.member_id)
+    return Opened(driver, identity, lock, reserve)
+
+
+def _driver(
+    where: Directory,
+    config: NodeConfig,
+    metrics: Metrics,
+    journal: Journal,
+    found: Recovered,
+    store: Store,
+) -> Driver:
+    """Load the store, and put the parts together."""
+    state, dead = _load(store)
+    if store.meta.notes.get(JOURNAL_NOTE) == JOURNAL_BEGINS:
+        _forget_restore(store)
+    node = Node(state, _with_member(config, store.meta.member_id))
+    engine = LocalEngine(store.meta.member_id, _bounds(journal, found, state))
+    driver = Driver(node, engine, journal, store, metrics, where.pace)
+    if dead:
+        driver.buffer.erase(dead, scrubbed=state.compact_revision, done=True, now_ms=0)
+    return driver
+
+
+def _reserve(where: Directory) -> Reserve:
+    return Reserve(where.disk, f"{where.data}/reserve", size_bytes=where.reserve_bytes)
+
+
+def _tell_full(reserve: Reserve, log: Logger) -> None:
+    log.error(
+        "the disk is full: writes are refused until there is space; gave up the reserve so "
+        "that deletes, compaction and defragment still work",
+        freed_bytes=reserve.release(),
     )
 
 
@@ -246,9 +284,9 @@ def _bounds(journal: Journal, found: Recovered, state: State) -> raft.LogBounds:
     )
 
 
-def _replay(driver: Driver, journal: Journal, state: State) -> int:
+def _replay(driver: Driver, journal: Journal) -> int:
     """Apply the packs after the store's index: a quorum of one has committed all it holds."""
-    first, last = state.applied_index + 1, journal.last_index
+    first, last = driver.node.state.applied_index + 1, journal.last_index
     count = 0
     for index, term, payload in journal.read(Index(first), last):
         commands = decode_entry(raft.Entry(index, term, payload))

@@ -166,7 +166,6 @@ class SimMember:
         driver = opened.driver
         driver.verify_packs = True
         driver.engine = _Recorded(driver.engine, self.log)
-        driver.on_disk_full = lambda: _give_up(opened)
         if plant is not None:
             plant(driver)
         encoder = Encoder(
@@ -276,10 +275,6 @@ class SimMember:
 
     def _driver_job(self, job: Job) -> Callable[[object], None]:
         return lambda result: self._inputs.append(JobDone(job.kind, result))
-
-
-def _give_up(opened: Opened) -> None:
-    opened.reserve.release()
 
 
 def _result(job: Job) -> object:

@@ -259,6 +259,10 @@ class Journal:
         finally:
             self._close_files()
 
+    def abandon(self) -> None:
+        """Close the files and leave them as they are: for a start that failed elsewhere."""
+        self._close_files()
+
     def _check_order(self, frames: Sequence[Frame]) -> None:
         """Refuse, before anything is written, packs that would leave a gap."""
         expected = self._log.last_index + 1

@@ -5,7 +5,7 @@ as from any other file.
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import apsw
@@ -26,7 +26,7 @@ class StoreHeld(Exception):
 
 
 @contextmanager
-def disk_errors(path: str) -> Iterator[None]:
+def disk_errors(path: str) -> Generator[None, None, None]:
     """Let the disk's failures below SQLite come out as the `Disk` port says them."""
     try:
         yield

@@ -17,7 +17,7 @@ numbers follow each other without a hole).
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Self
 
@@ -310,7 +310,7 @@ class Store:
             return Copy(path, generation, facts.index, facts.term)
 
     @contextmanager
-    def _room_for(self, path: str) -> Iterator[None]:
+    def _room_for(self, path: str) -> Generator[None, None, None]:
         """Turn SQLite's word for a full disk into the disk's, and leave no half copy behind."""
         try:
             yield
