@@ -58,6 +58,16 @@ OWNERS = {
 }
 """Who touches which library. attrs is everywhere; a new library or a new owner is a decision."""
 
+ISLANDS = {
+    "net/http2": {"net.http2"},
+    "net/journal": {"core.ids", "net.disk", "net.journal"},
+    "net/store": {"net.disk", "net.store"},
+}
+"""Folders of the shell that know nothing of ours but this."""
+
+TRIO = {"net/reactor.py", "net/sockets.py"}
+"""Where the shell waits. Everything else in net is called, and time is an argument."""
+
 LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 NAMES_OF_NOTHING = {"utils", "helpers", "manager", "base", "common", "misc"}
@@ -82,6 +92,22 @@ def test_an_import_says_the_whole_path() -> None:
 def test_a_library_is_touched_by_its_owners_alone() -> None:
     used = {(name, source.folder) for source in sources() for name in foreign_roots(source)}
     assert used == {(name, folder) for name, folders in OWNERS.items() for folder in folders}
+
+
+def test_codec_journal_and_store_know_their_port_alone() -> None:
+    assert not [
+        f"{source.path} imports {name}"
+        for source in sources("net")
+        for name in imported(source)
+        if source.folder in ISLANDS
+        and name.split(".")[0] in FLOORS
+        and name not in ISLANDS[source.folder]
+        and not name.startswith(f"{source.folder.replace('/', '.')}.")
+    ]
+
+
+def test_two_files_of_the_shell_wait() -> None:
+    assert {s.path for s in sources("net") if "trio" in source_roots(s)} == TRIO
 
 
 def test_the_core_can_tell_no_time_roll_no_dice_and_touch_nothing() -> None:
@@ -183,15 +209,20 @@ def called(floor: str) -> set[str]:
     return {node.func.id for _, node in nodes(ast.Call, floor) if isinstance(node.func, ast.Name)}
 
 
-def source_roots(source: Source) -> set[str]:
-    """Return the top-level packages that a file imports, wherever in it."""
+def imported(source: Source) -> set[str]:
+    """Return the modules that a file imports, wherever in it."""
     found: set[str] = set()
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.split(".")[0])
+            found.add(node.module)
     return found
+
+
+def source_roots(source: Source) -> set[str]:
+    """Return the top-level packages that a file imports."""
+    return {name.split(".")[0] for name in imported(source)}
 
 
 def foreign_roots(source: Source) -> set[str]:
