@@ -3,6 +3,7 @@
 Each carries the header's revision. Keys and values stay in the stored `Version`s.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -18,6 +19,19 @@ class RangeAnswer(NamedTuple):
     total: int
     more: bool
     keys_only: bool
+
+
+class RangeParts(NamedTuple):
+    """A long range, laid out already: the records behind their tags, `size_bytes` in sum.
+
+    The parts are given away: whoever sends them may take them out one by one.
+    """
+
+    revision: int
+    parts: deque[bytes | memoryview]
+    size_bytes: int
+    total: int
+    more: bool
 
 
 class PutAnswer(NamedTuple):
@@ -126,6 +140,7 @@ class Done(NamedTuple):
 
 Answer: TypeAlias = (
     RangeAnswer
+    | RangeParts
     | PutAnswer
     | DeleteAnswer
     | TxnAnswer

@@ -123,6 +123,21 @@ class KeyIndex:
             if version is not None:
                 yield version
 
+    def slice_at(
+        self, key: bytes, end: bytes | None, revision: int, count: int
+    ) -> tuple[list[Version], bytes | None]:
+        """Look at up to `count` keys of [key, end), live or dead, in order.
+
+        Returns the versions live at `revision`, and where to go on; None once all were seen.
+        """
+        keys = list(islice(self._keys.irange(key, end, (True, False)), count))
+        dead = list(islice(self._dead_between(key, end), count))
+        if dead:
+            keys = sorted(keys + dead)[:count]
+        at = self.at
+        versions = [found for each in keys if (found := at(each, revision)) is not None]
+        return versions, keys[-1] + b"\x00" if len(keys) == count else None
+
     def population(self, key: bytes, end: bytes | None) -> int:
         """Return how many live and dead keys lie in [key, end): the cost of scanning it."""
         low, high = self.positions(key, end)

@@ -9,6 +9,7 @@ INV-APPLY-ONCE: an index is applied once, in order. INV-REPLY-AFTER-COMMIT: a co
 answered when it is applied, and it is applied when the log has it durably.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from attrs import frozen
@@ -46,6 +47,7 @@ from core.inputs import (
 )
 from core.lessor import Lessor
 from core.limits import GROWTH_PER_BYTE_MAX, PROPOSALS_WAITING_MAX
+from core.listing import Listing, is_long, next_slice, open_listing
 from core.machine import Applied, LeaseGone, LeaseGranted, apply, grows
 from core.operations import (
     AlarmKind,
@@ -113,6 +115,7 @@ class Node:
         self._ready: list[tuple[int, list[Asked]]] = []
         self._parked: dict[int, list[Asked]] = {}
         self._cursors: dict[object, RangeCursor] = {}
+        self._listings: deque[Listing] = deque()
         self._hashes: list[HashJob] = []
         self._physical: list[tuple[int, object, Answer]] = []
         self._alarm_proposed = False
@@ -153,6 +156,7 @@ class Node:
         if self.hub.unsynced and self.hub.catch_up(self.state):
             return self._drain()
         self._stream_step()
+        self._listing_step()
         if self._hashes:
             job = self._hashes[0]
             answer = hash_step(self.state, job)
@@ -167,6 +171,7 @@ class Node:
         """Whether `work` has anything to do."""
         return (
             bool(self._hashes)
+            or bool(self._listings)
             or not is_scrubbed(self.state)
             or any(not cursor.blocked for cursor in self._cursors.values())
             or self.hub.has_work()
@@ -317,7 +322,7 @@ class Node:
         state, counts, effects = self.state, self.counts, self._effects
         for asked in reads:
             query = asked.query
-            if type(query) is Range:
+            if type(query) is Range and not is_long(state, query, counts):
                 effects.append(Reply(asked.token, read(state, query, counts)))
             else:
                 self._answer(asked)
@@ -328,6 +333,9 @@ class Node:
         answer: Answer
         match query:
             case Range():
+                if is_long(state, query, self.counts):
+                    self._listings.append(open_listing(state, token, query))
+                    return
                 answer = read(state, query, self.counts)
             case Txn():
                 answer = run(state, query, Writer(state), self.counts)
@@ -372,6 +380,17 @@ class Node:
             self._effects.append(Reply(token, chunk))
             if isinstance(chunk, Failure) or chunk.last:
                 del self._cursors[token]
+
+    def _listing_step(self) -> None:
+        """Read one slice of one long range; they take turns."""
+        if not self._listings:
+            return
+        listing = self._listings.popleft()
+        answer = next_slice(self.state, listing, self.counts)
+        if answer is None:
+            self._listings.append(listing)
+        else:
+            self._effects.append(Reply(listing.token, answer))
 
     # Leases.
 

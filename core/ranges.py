@@ -39,15 +39,24 @@ class PageCounts:
 
     def count(self, state: State, key: bytes, range_end: bytes, revision: int) -> int:
         """Return how many keys of a range were live at an old, uncompacted revision."""
+        found = self.known(key, range_end, revision)
+        if found is None:
+            found = count_at(state, key, range_end, revision)
+            self.remember(key, range_end, revision, found)
+        return found
+
+    def known(self, key: bytes, range_end: bytes, revision: int) -> int | None:
+        """Return a count that is remembered."""
         found = self._counts.get((key, range_end, revision))
         if found is not None:
             self._counts.move_to_end((key, range_end, revision))
-            return found
-        counted = count_at(state, key, range_end, revision)
-        self._counts[key, range_end, revision] = counted
+        return found
+
+    def remember(self, key: bytes, range_end: bytes, revision: int, count: int) -> None:
+        """Keep a count: of a whole range, or of what a page left of it."""
+        self._counts[key, range_end, revision] = count
         if len(self._counts) > PAGE_COUNTS_KEPT:
             self._counts.popitem(last=False)
-        return counted
 
 
 def read(
@@ -59,10 +68,14 @@ def read(
     if revision > head:
         return FUTURE_REVISION
     if revision <= 0 or revision == head:
-        return _read_head(state, query, head)
-    if revision < state.compact_revision:
+        answer = _read_head(state, query, head)
+    elif revision < state.compact_revision:
         return COMPACTED
-    return _read_past(state, query, counts, head)
+    else:
+        answer = _read_past(state, query, counts, head)
+    if answer.more and header_revision is None and _fetch_limit(query):
+        _remember_rest(counts, query, answer, revision if revision > 0 else head)
+    return answer
 
 
 def count_at(state: State, key: bytes, range_end: bytes, revision: int) -> int:
@@ -88,6 +101,13 @@ def count_at(state: State, key: bytes, range_end: bytes, revision: int) -> int:
         was_live = index.at(changed, revision) is not None
         difference += was_live - (changed in index.live)
     return high - low + difference
+
+
+def _remember_rest(counts: PageCounts, query: Range, answer: RangeAnswer, revision: int) -> None:
+    """Keep what a page left over: the next page asks for the same revision, behind this key."""
+    if query.sort_target == SortTarget.KEY:
+        rest = answer.versions[-1].key + b"\x00"
+        counts.remember(rest, query.range_end, revision, answer.total - len(answer.versions))
 
 
 def _read_head(state: State, query: Range, head: int) -> RangeAnswer:

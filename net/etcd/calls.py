@@ -6,7 +6,7 @@ A `Call` is the token that travels through the core and comes back with the answ
 from collections.abc import Callable
 from typing import Any
 
-from core.answers import Answer, RangeAnswer, RangeChunk
+from core.answers import Answer, RangeAnswer, RangeChunk, RangeParts
 from core.errors import Failure
 from core.watching import Message, WatchStream
 from net.etcd.encode import Encoder
@@ -57,6 +57,10 @@ class Call:
                 self.connection.respond_parts(self.stream, parts, size)
             else:
                 self.connection.respond(self.stream, b"".join(parts))
+            return
+        if type(answer) is RangeParts:
+            size = encoder.listed(answer)
+            self.connection.respond_parts(self.stream, answer.parts, size)
             return
         self.connection.respond(self.stream, encoder.answer(answer))
 

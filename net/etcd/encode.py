@@ -22,6 +22,7 @@ from core.answers import (
     PutAnswer,
     RangeAnswer,
     RangeChunk,
+    RangeParts,
     TxnAnswer,
 )
 from core.errors import Failure
@@ -79,6 +80,9 @@ class Encoder:
                 return self.header(answer.revision) + _txn_body(answer)
             case RangeAnswer():
                 return b"".join(self.range_parts(answer))
+            case RangeParts():
+                self.listed(answer)
+                return b"".join(answer.parts)
             case DeleteAnswer():
                 return self.header(answer.revision) + _delete_body(answer)
             case CompactAnswer() | LeaseRevokeAnswer() | Done():
@@ -116,6 +120,15 @@ class Encoder:
         if answer.more or answer.total:
             parts.append(_range_tail(answer.more, answer.total))
         return parts
+
+    def listed(self, answer: RangeParts) -> int:
+        """Make a long range's parts a RangeResponse; return its size in bytes."""
+        head = self.header(answer.revision)
+        tail = _range_tail(answer.more, answer.total)
+        answer.parts.appendleft(head)
+        if tail:
+            answer.parts.append(tail)
+        return len(head) + answer.size_bytes + len(tail)
 
     def chunk_parts(self, chunk: RangeChunk) -> list[bytes]:
         """Return a RangeStreamResponse in pieces."""

@@ -116,7 +116,7 @@ class Outbound(Generic[M]):
         self.messages_out += 1
         self.has_sent = True
 
-    def respond_parts(self, stream: Stream[M], parts: Sequence[bytes], size: int) -> None:
+    def respond_parts(self, stream: Stream[M], parts: Sequence[Piece], size: int) -> None:
         """Answer a unary request with one message given in parts, `size` bytes in sum."""
         if stream.id in self.streams:
             self.send_parts(stream, parts, size)
@@ -151,8 +151,12 @@ class Outbound(Generic[M]):
         self.messages_out += 1
         self.has_sent = True
 
-    def send_parts(self, stream: Stream[M], parts: Sequence[bytes], size: int) -> None:
-        """Send one message given in parts, `size` bytes in sum; they are not copied."""
+    def send_parts(self, stream: Stream[M], parts: Sequence[Piece], size: int) -> None:
+        """Send one message given in parts, `size` bytes in sum; they are not copied.
+
+        A deque is taken over as it is, if nothing of the stream is queued: 100,000 parts cost no
+        more than one. None of its parts may be empty.
+        """
         if stream.id not in self.streams:
             return
         assert stream.ending is None, "a message after the end of its stream"
@@ -160,11 +164,16 @@ class Outbound(Generic[M]):
         if stream.sending == STREAMING and self._fits(stream, size + _PREFIX_BYTES):
             self.send(stream, b"".join(parts))
             return
+        prefix = b"\0" + size.to_bytes(4, "big")
         queue = stream.queue
-        if queue is None:
-            queue = stream.queue = deque()
-        queue.append(b"\0" + size.to_bytes(4, "big"))
-        queue.extend(part for part in parts if part)
+        if queue is None and isinstance(parts, deque):
+            parts.appendleft(prefix)
+            stream.queue = parts
+        else:
+            if queue is None:
+                queue = stream.queue = deque()
+            queue.append(prefix)
+            queue.extend(part for part in parts if part)
         stream.sending = QUEUED
         stream.queued_bytes += size + _PREFIX_BYTES
         self.pending_bytes += size + _PREFIX_BYTES
