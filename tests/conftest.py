@@ -1,6 +1,10 @@
-"""Options of the whole suite: what is slow runs only when asked for."""
+"""Options of the whole suite: what is slow runs only when asked for, and no test fails by the clock."""
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
