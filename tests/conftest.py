@@ -1,4 +1,4 @@
-"""Options of the whole suite: what is slow runs only when asked for, and no test fails by the clock."""
+"""Options of the whole suite: what is slow runs when asked for, no test fails by the clock."""
 
 import pytest
 from hypothesis import settings
