@@ -32,17 +32,20 @@ def disk_errors(path: str) -> Generator[None, None, None]:
         yield
     except apsw.FullError as error:
         raise DiskFull(path) from error
-    except apsw.IOError as error:
-        raise io_error(path, error) from error
+    except (apsw.IOError, apsw.CantOpenError) as error:
+        if _extended(error) == apsw.SQLITE_IOERR_DATA:
+            # The disk gave bytes: they are not those that were written.
+            raise _damaged(path, error) from error
+        raise OSError(errno.EIO, f"SQLite: {error}", path) from error
     except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise damaged(path, error) from error
+        raise _damaged(path, error) from error
 
 
-def io_error(path: str, error: apsw.Error) -> OSError:
-    """Return what the disk said. A page whose checksum is wrong is one of these at run time."""
-    return OSError(errno.EIO, f"SQLite: {error}", path)
+def _extended(error: apsw.Error) -> int:
+    # The stubs leave this attribute out; apsw documents it.
+    result: int = error.extendedresult  # type: ignore[attr-defined]  # pyright: ignore
+    return result
 
 
-def damaged(path: str, error: apsw.Error) -> StoreError:
-    """Return the sentence for a file whose content cannot be relied upon."""
+def _damaged(path: str, error: apsw.Error) -> StoreError:
     return StoreError(f"{path} is damaged ({error}): see trine check")

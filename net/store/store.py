@@ -28,7 +28,7 @@ from net.disk import Disk, DiskFull
 from net.store import connection, files, meta, schema, seal
 from net.store.batch import Batch, ChangeRow, Identity, Meta, signed, unsigned
 from net.store.connection import Database
-from net.store.errors import StoreError, StoreHeld, damaged, disk_errors, io_error
+from net.store.errors import StoreError, StoreHeld, disk_errors
 
 _INSERT_CHANGE = "INSERT INTO change VALUES(?,?,?,?,?,?,?,?,?,?)"
 _DELETE_CHANGE = "DELETE FROM change WHERE number = ?"
@@ -114,15 +114,16 @@ class Store:
         if disk.exists(path) and (index := _found_index(disk, path, vfs)):
             raise StoreError(f"{path} exists and has applied index {index}: it is not made anew")
         files.sweep(disk, path)
-        database = connection.writer(path, vfs=vfs, create=True)
-        try:
-            database.run("BEGIN IMMEDIATE")
-            schema.lay_out(database)
-            meta.write(database, meta.fresh(identity), before=None)
-            database.run("COMMIT")
-            database.checkpoint(truncate=True)
-        finally:
-            database.close()
+        with disk_errors(path):
+            database = connection.writer(path, vfs=vfs, create=True)
+            try:
+                database.run("BEGIN IMMEDIATE")
+                schema.lay_out(database)
+                meta.write(database, meta.fresh(identity), before=None)
+                database.run("COMMIT")
+                database.checkpoint(truncate=True)
+            finally:
+                database.close()
         files.make_durable(disk, path)
         return cls.open(disk, directory, generation=generation, vfs=vfs)
 
@@ -136,21 +137,19 @@ class Store:
         path = files.state_path(directory, generation)
         if not disk.exists(path):
             raise StoreError(f"{path} is missing: restore a snapshot, or let a peer send one")
-        database = _open_writer(path, vfs)
-        try:
+        with disk_errors(path):
+            database = connection.writer(path, vfs=vfs)
             try:
                 schema.migrate(database)
                 facts = meta.read(database)
-            except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as error:
-                raise damaged(path, error) from error
-            files.sweep_others(disk, directory, generation)
-            # The -wal was made by the first read. Its name is made durable before the first
-            # write: an older -wal that comes back after a power loss would be replayed over
-            # pages newer than it.
-            disk.sync_directory(directory)
-        except BaseException:
-            database.close()
-            raise
+                files.sweep_others(disk, directory, generation)
+                # The -wal was made by the first read. Its name is made durable before the first
+                # write: an older -wal that comes back after a power loss would be replayed over
+                # pages newer than it.
+                disk.sync_directory(directory)
+            except BaseException:
+                database.close()
+                raise
         return cls(disk, database, directory, generation=generation, facts=facts)
 
     @classmethod
@@ -313,20 +312,22 @@ class Store:
     def _room_for(self, path: str) -> Generator[None, None, None]:
         """Turn SQLite's word for a full disk into the disk's, and leave no half copy behind."""
         try:
-            yield
-        except (apsw.FullError, DiskFull) as error:
+            with disk_errors(path):
+                yield
+        except DiskFull:
             files.sweep(self._disk, path)
-            raise DiskFull(path) from error
-        except apsw.IOError as error:
-            raise io_error(path, error) from error
+            raise
 
     def close(self) -> None:
-        """Close all connections; the last one moves the WAL into the file and deletes it."""
-        with self._checkpointing:
+        """Close all connections; the last one moves the WAL into the file and deletes it.
+
+        Where the disk is full the WAL stays, and belongs to the file as before.
+        """
+        with self._checkpointing, suppress(DiskFull), disk_errors(self.path):
             if self._side is not None:
                 self._side.close()
                 self._side = None
-        self._database.close()
+            self._database.close()
 
     def _checkpointer(self, *, truncate: bool) -> Database:
         if truncate or self._vfs is not None:
@@ -340,11 +341,8 @@ class Store:
         return [row for chunk in self._chunks(sql, _CHUNK) for row in chunk]
 
     def _chunks(self, sql: str, size: int) -> Iterator[list[Any]]:
-        """Yield rows at a start, when a page that cannot be read is damage and nothing else."""
-        try:
+        with disk_errors(self.path):
             yield from self._database.chunks(sql, size)
-        except (apsw.CorruptError, apsw.IOError) as error:
-            raise damaged(self.path, error) from error
 
 
 def retire(disk: Disk, directory: str, generation: int) -> None:
@@ -393,22 +391,16 @@ def _copy_tables(source: Database, path: str) -> None:
         source.run("DETACH next")
 
 
-def _open_writer(path: str, vfs: str | None) -> Database:
-    try:
-        return connection.writer(path, vfs=vfs)
-    except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as error:
-        raise damaged(path, error) from error
-
-
 def _found_index(disk: Disk, path: str, vfs: str | None) -> int | None:
     """Return the applied index of the store at `path`; None for an unfinished creation."""
     try:
-        database = connection.writer(path, vfs=vfs)
-        try:
-            schema.schema_version(database)
-            return meta.read(database).index
-        finally:
-            database.close()
+        with disk_errors(path):
+            database = connection.writer(path, vfs=vfs)
+            try:
+                schema.schema_version(database)
+                return meta.read(database).index
+            finally:
+                database.close()
     except (apsw.Error, StoreError) as error:
         # Creation writes a few dozen pages; anything larger was in use and is now damaged.
         if disk.size_bytes(path) > _CREATION_BYTES_MAX:
