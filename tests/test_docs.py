@@ -4,6 +4,7 @@ The rule of this file: prose is not judged, but whatever in it names a thing of 
 name one that is there, and what must be complete is.
 """
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +81,20 @@ def test_what_a_document_names_in_code_letters_is_there() -> None:
         for word in CODE.findall(prose(page)):
             if re.match(r"^(core|net|server|sim|tests|docs|\.ci)/[\w./-]*$", word):
                 assert is_place(word.rstrip("/")), f"{page.name} names {word}"
+
+
+def test_a_function_on_the_map_is_there() -> None:
+    known = {
+        f"{kind.name}.{function.name}"
+        for source in sources()
+        for kind in ast.walk(source.tree)
+        if isinstance(kind, ast.ClassDef)
+        for function in kind.body
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    named = re.findall(r"`([A-Z]\w+\.[a-z_]+)(?=[`(])", text_of("docs/ARCHITECTURE.md"))
+    assert named
+    assert not [name for name in named if name not in known]
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
