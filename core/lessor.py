@@ -5,10 +5,13 @@ or ignored, keepalives of that lease wait for it. Lease time is a clock of its o
 paused machine stops: INV-LEASE-NOT-EARLY.
 """
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from core.limits import LEASE_CLOCK_STEP_MS_MAX, LEASE_EXPIRIES_PER_TICK_MAX
 from core.state import Lease
+
+HEAP_SLACK = 64
+"""So many entries of leases that are gone are never worth a rebuilding."""
 
 
 class Lessor:
@@ -48,6 +51,10 @@ class Lessor:
         """A lease is gone from the state."""
         self._deadlines.pop(lease_id, None)
         self.expiring.pop(lease_id, None)
+        if len(self._heap) > 2 * len(self._deadlines) + HEAP_SLACK:
+            # Entries of leases that are gone lie there until their TTL is over, else.
+            self._heap = [(due, each) for each, due in self._deadlines.items()]
+            heapify(self._heap)
 
     def decided(self, lease_id: int) -> None:
         """A proposed expiry was ignored or lost: the lease may be renewed or fall due again."""

@@ -25,7 +25,7 @@ from core.answers import (
 from core.codec import ProposalId, Proposed, encode
 from core.compaction import is_scrubbed, scrub_step
 from core.effects import Effect, Erase, Notify, Propose, ReadIndex, Reply
-from core.errors import NO_SPACE, REQUEST_TOO_LARGE, STOPPED, TOO_MANY_REQUESTS, Failure
+from core.errors import NO_LEADER, NO_SPACE, REQUEST_TOO_LARGE, STOPPED, TOO_MANY_REQUESTS, Failure
 from core.hashing import HashJob, hash_step, open_hash
 from core.inputs import (
     Abandoned,
@@ -395,6 +395,10 @@ class Node:
     # Leases.
 
     def _keep_alive(self, asked: Asked, lease_id: int) -> None:
+        if not self.leading_term:
+            # Only who keeps the deadlines can promise time.
+            self._effects.append(Reply(asked.token, NO_LEADER))
+            return
         lease = self.state.leases.get(lease_id)
         if lease is not None and lease_id in self.lessor.expiring:
             self._parked.setdefault(lease_id, []).append(asked)
@@ -430,6 +434,8 @@ class Node:
         self.leading_term = 0
         self.lessor.demote()
         self._expiries.clear()
+        for lease_id in list(self._parked):
+            self._wake_parked(lease_id)
 
     def _tick(self, given: Ticked) -> None:
         self.now_ms = given.now_ms
