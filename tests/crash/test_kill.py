@@ -1,0 +1,54 @@
+"""kill -9 at any moment under load: every acknowledged write is there afterwards, at its revision.
+
+`--slow` makes it 500 kills; `-rP` shows the sums.
+"""
+
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.crash.killing import Lost, Promises, life, verify
+from tests.members import Member, free_ports, running, trine
+
+KILLS_PER_DIRECTORY = 25
+
+
+def killed(member: Member, seed: int, kills: int) -> Promises:
+    """Kill a member so often, and look at everything once more in the end."""
+    promises = Promises()
+    chance = Random(seed)
+    try:
+        for number in range(kills):
+            life(member, promises, seed * 1000 + number * 10, chance.uniform(0.02, 0.3))
+        with running(member):
+            verify(member.endpoint, promises)
+    finally:
+        member.kill()
+    print(
+        f"seed {seed}: {kills} kills, {promises.checked} acknowledged writes found, of unknown "
+        f"ones {promises.unknown_kept} kept and {promises.unknown_lost} lost"
+    )
+    return promises
+
+
+def test_kills_lose_nothing(tmp_path: Path) -> None:
+    promises = killed(trine(tmp_path / "data"), 1, 10)
+    assert promises.checked > 500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(20))
+def test_many_kills_lose_nothing(block: int, tmp_path: Path) -> None:
+    killed(trine(tmp_path / "data"), 100 + block, KILLS_PER_DIRECTORY)
+
+
+def test_an_answer_before_the_write_turns_it_red(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    command = [sys.executable, "-m", "tests.crash.planted_member", "serve"]
+    command += [f"--data-dir={directory}", f"--listen-client-urls={url}"]
+    command += [f"--advertise-client-urls={url}"]
+    with pytest.raises(Lost):
+        killed(Member("planted", command, directory, url), 2, 8)
