@@ -134,8 +134,8 @@ class Driver:
         self._last_tick_ms = -TICK_MS
         self._io = Io()
         self._hold_flushes = False
-        self._store_full = False
-        """The store found no room, and the core has not been told."""
+        self._untold_full = False
+        """Journal or store found no room, and the core has not been told."""
 
     def turn(self, now_ms: int, inputs: Sequence[DriverInput]) -> Io:
         """Take everything that happened since the last turn, in order; do all that follows."""
@@ -151,8 +151,8 @@ class Driver:
             else:
                 node_inputs.append(given)
         self._step_engine(now_ms)
-        if self._store_full:
-            self._store_full = False
+        if self._untold_full:
+            self._untold_full = False
             self._perform(node.step(Refused((), disk_full=True)), now_ms)
         for each in node_inputs:
             self._perform(node.step(each), now_ms)
@@ -190,7 +190,6 @@ class Driver:
         try:
             return self.buffer.flush(self.store, now_ms)
         except DiskFull:
-            self._store_full = True
             self._note_full()
             return False
 
@@ -316,8 +315,11 @@ class Driver:
         return True
 
     def _note_full(self) -> None:
+        """Have the core told, by the next turn, before clients use up what the reserve gives."""
+        self._untold_full = True
         if not self.disk_full:
             self.disk_full = True
+            self.journal.spare_room(True)
             self.on_disk_full()
 
     def _synced(self, batch: int) -> None:
@@ -354,6 +356,7 @@ class Driver:
         if self.buffer.is_due(now_ms) and not self._hold_flushes:
             self.flush_now(now_ms)
             self._after_flush(now_ms)
+        self.journal.spare_room(self.disk_full)
         if self.journal.wants_preparation and not self._preparing:
             self._preparing = True
             self._io.jobs.append(Job("prepare", self.journal.prepare_next))

@@ -146,6 +146,10 @@ class Journal:
         """Is there work for `prepare_next`?"""
         return self._spares.wants_step
 
+    def spare_room(self, sparing: bool) -> None:
+        """While the disk is full, make no segment ready, and small ones only."""
+        self._spares.is_sparing = sparing
+
     def term_at(self, index: Index) -> Term:
         """Return the term of a pack between `first_index` - 1 and `last_index`."""
         return self._log.term_at(index)

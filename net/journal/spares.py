@@ -18,6 +18,8 @@ _READY = 1
 """Segments kept ready. One is enough: 64 MiB of journal take longer to write than to prepare."""
 
 FILLING_SUFFIX = ".new"
+SPARING_SEGMENT_BYTES = 4 << 20
+"""Size of a segment made while the disk is full: it comes out of the reserve."""
 
 
 class Spares:
@@ -34,12 +36,19 @@ class Spares:
         self._filled_bytes = 0
         self._starved = False
         """The disk was full: filling waits until a segment is given back or needed at once."""
+        self.is_sparing = False
+        """While the disk is full: make nothing ready, give back what is dropped, make what is
+        needed at once small. Else one segment would use up what the reserve gave back."""
         self._lock = Lock()
 
     @property
     def wants_step(self) -> bool:
         """Is there something to prepare or to give back?"""
-        return bool(self._dropped) or (len(self._ready) < _READY and not self._starved)
+        return bool(self._dropped) or self._wants_filling
+
+    @property
+    def _wants_filling(self) -> bool:
+        return len(self._ready) < _READY and not self._starved and not self.is_sparing
 
     def adopt(self, number: int) -> None:
         """Take over a prepared segment that was never written."""
@@ -68,14 +77,18 @@ class Spares:
         with self._lock:
             self._starved = False
             while not self._ready:
-                self._step()
+                if self._dropped:
+                    self._recycle(self._dropped[0], keep=True)
+                    self._dropped.popleft()
+                else:
+                    self._fill()
             return self._ready.popleft()
 
     def recycle_all(self) -> None:
         """Deal with every segment given back, now."""
         with self._lock:
             while self._dropped:
-                self._recycle(self._dropped[0])
+                self._recycle(self._dropped[0], keep=not self.is_sparing)
                 self._dropped.popleft()
 
     def close(self) -> None:
@@ -88,16 +101,16 @@ class Spares:
 
     def _step(self) -> None:
         if self._dropped:
-            self._recycle(self._dropped[0])
+            self._recycle(self._dropped[0], keep=not self.is_sparing)
             self._dropped.popleft()
-        elif len(self._ready) < _READY and not self._starved:
+        elif self._wants_filling:
             self._fill()
 
-    def _recycle(self, number: int) -> None:
+    def _recycle(self, number: int, *, keep: bool) -> None:
         """Give the file a new number, so that nothing in it verifies, or remove it."""
         path = segment_path(self._directory, number)
         fits = self._disk.size_bytes(path) == self._segment_bytes
-        if not fits or len(self._ready) >= _READY:
+        if not keep or not fits or len(self._ready) >= _READY:
             self._disk.unlink(path)
             self._disk.sync_directory(self._directory)
             return
@@ -112,7 +125,10 @@ class Spares:
         if self._filling is None:
             self._filling = self._disk.create(path)
             self._filled_bytes = 0
-        slice_bytes = min(_SLICE_BYTES, self._segment_bytes - self._filled_bytes)
+        goal_bytes = self._segment_bytes
+        if self.is_sparing:
+            goal_bytes = min(goal_bytes, max(self._filled_bytes, SPARING_SEGMENT_BYTES))
+        slice_bytes = min(_SLICE_BYTES, goal_bytes - self._filled_bytes)
         try:
             self._filling.write(self._filled_bytes, bytes(slice_bytes))
         except DiskFull:
@@ -123,7 +139,7 @@ class Spares:
             raise
         self._filling.datasync()
         self._filled_bytes += slice_bytes
-        if self._filled_bytes == self._segment_bytes:
+        if self._filled_bytes >= goal_bytes:
             self._filling.close()
             self._filling = None
             number = self._new_number()

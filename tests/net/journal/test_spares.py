@@ -68,6 +68,42 @@ def test_on_a_full_disk_preparing_rests_until_a_segment_is_given_back_or_needed(
     spares.close()
 
 
+def test_while_room_is_spared_nothing_is_made_ready_and_what_is_needed_is_small(
+    disk: SimDisk,
+) -> None:
+    spares = Spares(disk, "/d", segment_bytes=9 * MIB, next_number=1)
+    spares.is_sparing = True
+    assert not spares.step()
+    assert (spares.wants_step, disk.list_directory("/d")) == (False, [])
+    number, file = spares.take()
+    assert (number, file.size_bytes()) == (1, 4 * MIB)
+    spares.give_back(1)
+    assert not spares.step()
+    assert disk.list_directory("/d") == []
+    spares.close()
+
+
+def test_a_dropped_segment_is_used_again_though_room_is_spared(disk: SimDisk) -> None:
+    spares = Spares(disk, "/d", segment_bytes=MIB, next_number=1)
+    spares.take()[1].close()
+    spares.is_sparing = True
+    spares.give_back(1)
+    assert spares.take()[0] == 2
+    assert disk.list_directory("/d") == ["0000000000000002.seg"]
+    spares.close()
+
+
+def test_a_journal_goes_on_in_small_segments_and_is_opened_with_them(disk: SimDisk) -> None:
+    journal, _ = open_journal(disk, segment_bytes=8 * MIB)
+    journal.spare_room(True)
+    for index in range(1, 40):
+        journal.append([pack(index, bytes(MIB // 2))])
+        journal.sync()
+    sizes = {disk.size_bytes(f"{DIRECTORY}/{name}") for name in disk.list_directory(DIRECTORY)}
+    assert sizes == {8 * MIB, 4 * MIB}
+    assert open_journal(disk.restart("none"), segment_bytes=8 * MIB)[1].last_index == 39
+
+
 def test_a_half_filled_segment_is_removed_at_the_next_start() -> None:
     disk = SimDisk(Random(0))
     journal, _ = open_journal(disk, segment_bytes=3 * MIB)
