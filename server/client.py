@@ -139,7 +139,8 @@ def status(access: Access, endpoint: str) -> rpc_pb2.StatusResponse:
             response_deserializer=rpc_pb2.StatusResponse.FromString,
         )
         with _told(access, endpoint):
-            return call(rpc_pb2.StatusRequest(), timeout=access.timeout_s)
+            answer: rpc_pb2.StatusResponse = call(rpc_pb2.StatusRequest(), timeout=access.timeout_s)
+            return answer
 
 
 def snapshot(access: Access, endpoint: str) -> Iterator[rpc_pb2.SnapshotResponse]:
