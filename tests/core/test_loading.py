@@ -27,7 +27,8 @@ class Rows(World):
             for sub, change in enumerate(effect.changes):
                 self.rows[change.number] = (
                     change.number, change.mod, sub, change.key, change.create, change.version,
-                    0, change.lease, change.is_tombstone, None if change.is_tombstone else change.value,
+                    0, change.lease, change.is_tombstone,
+                    None if change.is_tombstone else change.value,
                 )  # fmt: skip
             for fact in effect.facts:
                 if isinstance(fact, LeaseGranted):
