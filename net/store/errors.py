@@ -42,8 +42,8 @@ def disk_errors(path: str) -> Generator[None, None, None]:
 
 
 def _extended(error: apsw.Error) -> int:
-    # The stubs leave this attribute out; apsw documents it.
-    result: int = error.extendedresult  # type: ignore[attr-defined]  # pyright: ignore
+    # The stubs leave this attribute out; apsw documents it for every error of SQLite.
+    result: int = getattr(error, "extendedresult", 0)
     return result
 
 
