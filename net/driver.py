@@ -15,14 +15,7 @@ from typing import NamedTuple
 from attrs import define, field, frozen
 
 from core.codec import CodecError, ProposalId, Proposed, decode_pack, encode_pack
-from core.effects import (
-    Effect,
-    Erase,
-    Notify,
-    Propose,
-    ReadIndex,
-    Reply,
-)
+from core.effects import Effect, Notify, Propose, ReadIndex, Reply
 from core.ids import Index, MemberId, Term
 from core.inputs import Committed, Deposed, Elected, Input, ReadReady, Refused, Ticked
 from core.limits import PACK_BYTES_MAX, PACK_COMMANDS_MAX
@@ -211,7 +204,7 @@ class Driver:
                 io.notices.append(effect)
             elif isinstance(effect, ReadIndex):
                 self._raft_inputs.append(raft.ReadIndex(effect.round))
-            elif isinstance(effect, Erase):
+            else:  # Erase
                 self.buffer.erase(
                     effect.numbers,
                     scrubbed=effect.scrubbed_revision,
