@@ -18,7 +18,7 @@ from tests.differential import peers
 from tests.differential.play import Dialect, Recording, Start, dialect_of, recorded
 
 SIZE_OF_RECORD = 20_000
-SIZE_SHORT = 2_000
+SIZE_SHORT = 2_500
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

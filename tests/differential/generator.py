@@ -16,15 +16,22 @@ from collections.abc import Callable, Collection, Sequence
 
 from net.etcd.pb import rpc_pb2
 from sim.oracle import Oracle
+from sim.oracle_errors import corrupt, no_space
 from tests.differential.operations import Call, Close, Operation, Send
 from tests.differential.players import OraclePlayer
 from tests.differential.refusals import REFUSALS, Refusal, bad_watch, compacted_watch
 from tests.differential.requests import KEYS, Requests
-from tests.differential.statistics import Statistics, told
+from tests.differential.statistics import (
+    WATCH_OF_THE_COMPACTED,
+    WATCH_REFUSALS,
+    Statistics,
+    told,
+)
 from tests.differential.trace import Refused
 
 ALARM_MEMBERS = (0, 1, 77)
-TOP_UPS_MAX = 100
+TOP_UPS_MAX = 1_000
+PROGRESS = rpc_pb2.WatchRequest(progress_request=rpc_pb2.WatchProgressRequest())
 
 
 class Generator:
@@ -84,17 +91,25 @@ class Generator:
             self._draw(self._kinds, self._weights)
         for _ in range(TOP_UPS_MAX):
             self.statistics.streams(self.player.trace.streams.values())
-            lacking = set(self.statistics.lacking()) - set(self.waived)
+            lacking = [x for x in self.statistics.lacking() if x not in self.waived]
             if not lacking:
                 break
-            known = [self._told_by[text] for text in sorted(lacking & self._told_by.keys())]
-            for _ in range(20):
-                self._draw((self._txn, self._alarm, self._watch_of_the_compacted), (9, 1, 1))
-                self._refuse(self.chance.choice(known or [compacted_watch, bad_watch]))
-            self._refuse(self.chance.choice((compacted_watch, bad_watch)))
+            for text in lacking:
+                self._top_up(text)
         while self.player.oracle.alarms.raised:
             self._drop_alarm()
         return self.operations
+
+    def _top_up(self, lacking: str) -> None:
+        """Ask once more for a refusal that was met too seldom, or for any compare."""
+        if lacking in (no_space().text, corrupt().text):
+            self._draw((self._alarm, self._txn, self._put), (1, 2, 2))
+        elif lacking in self._told_by:
+            self._refuse(self._told_by[lacking])
+        elif lacking in (WATCH_OF_THE_COMPACTED, *WATCH_REFUSALS):
+            self._refuse(self.chance.choice((compacted_watch, bad_watch)))
+        else:
+            self._draw((self._txn, self._refusal), (1, 1))
 
     def _draw(self, kinds: Sequence[Callable[[], None]], weights: Sequence[float]) -> None:
         if self.player.oracle.alarms.raised:
@@ -108,8 +123,10 @@ class Generator:
             self._drop_alarm()
         elif luck < 0.25:
             self._call("Status", rpc_pb2.StatusRequest())
-        elif luck < 0.5:
-            self.chance.choice((self._put, self._txn, self._delete, self._lease, self._compact))()
+        elif luck < 0.7:
+            self.chance.choice(
+                (self._put, self._txn, self._delete, self._delete, self._lease, self._compact)
+            )()
 
     def _do(self, operation: Operation) -> None:
         self.operations.append(operation)
@@ -243,6 +260,8 @@ class Generator:
             if len(self.requests.watch_ids(stream)) < 7:
                 self._do(Send(stream, self.requests.watch_create(stream)))
                 self._learn(stream)
+        if self.chance.random() < 0.3:
+            self._do(Send(stream, PROGRESS))
 
     def _learn(self, stream: int) -> None:
         """Remember the ids that the server has given."""
@@ -257,9 +276,8 @@ class Generator:
             self._learn(stream)
 
     def _watch_progress(self) -> None:
-        progress = rpc_pb2.WatchRequest(progress_request=rpc_pb2.WatchProgressRequest())
         for stream in self._streams:
-            self._do(Send(stream, progress))
+            self._do(Send(stream, PROGRESS))
 
     def _watch_close(self) -> None:
         if self._streams:
@@ -295,6 +313,10 @@ class Generator:
             (rpc_pb2.NOSPACE, rpc_pb2.NOSPACE, rpc_pb2.CORRUPT, rpc_pb2.NONE)
         )
         self._alarm_request(rpc_pb2.AlarmRequest.ACTIVATE, alarm)
+        if self.chance.random() < 0.4:
+            self._alarm_request(rpc_pb2.AlarmRequest.ACTIVATE, alarm)
+            self._alarm_request(rpc_pb2.AlarmRequest.DEACTIVATE, alarm)
+            self._call("Alarm", rpc_pb2.AlarmRequest())
 
     def _alarm_request(
         self, action: rpc_pb2.AlarmRequest.AlarmAction, alarm: rpc_pb2.AlarmType

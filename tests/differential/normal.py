@@ -4,7 +4,7 @@ The rule of this file: the list is short, and each line of it is a fact about et
     cluster_id, member_id, raft_term    names of the machine that answers
     Status                              all but revision, alarms and isLearner: sizes, raft indexes
     hash                                each implementation's own
-    TTL that remains                    time passes: within a minute of the granted one is equal
+    TTL that remains                    time passes: shortly after a grant all is equal
     order of lease ids, keys, alarms    etcd walks hash maps
     member                              one started voter with addresses
     version of a Downgrade answer       each release's own
@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from net.etcd.pb import rpc_pb2
 from sim.oracle_members import PEER_URL, SELF
 
-TTL_S_SLACK = 60
+TTL_S_SLACK = 1_000
 
 
 def normal(response: Message) -> Message:

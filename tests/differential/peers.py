@@ -102,6 +102,7 @@ def _running(command: list[str], directory: Path, url: str) -> Iterator[None]:
         try:
             _await_version(process, url, log)
             yield
+            assert process.poll() is None, f"{command[0]} died:\n{log.read_text()[-4000:]}"
         finally:
             process.send_signal(signal.SIGKILL)
 

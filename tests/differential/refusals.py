@@ -92,6 +92,12 @@ def key_not_found(r: Requests, _: int) -> list[Operation]:
     return _wrapped(r, "Put", request)
 
 
+def two_faults(r: Requests, _: int) -> list[Operation]:
+    """A put that lacks both its key and its lease: which of them is told differs by release."""
+    request = rpc_pb2.PutRequest(key=b"never put", lease=4_000, ignore_value=True)
+    return _wrapped(r, "Put", request)
+
+
 def too_many_operations(r: Requests, _: int) -> list[Operation]:
     absent = rpc_pb2.DeleteRangeRequest(key=b"never put")
     operations = [rpc_pb2.RequestOp(request_delete_range=absent)]
@@ -234,6 +240,16 @@ def compacted_watch(r: Requests, stream: int) -> list[Operation]:
     ]
 
 
+def cancel_of_nothing(_: Requests, stream: int) -> list[Operation]:
+    cancel = rpc_pb2.WatchCancelRequest(watch_id=77_777)
+    return [Send(stream, rpc_pb2.WatchRequest(cancel_request=cancel))]
+
+
+def compaction_again(r: Requests, _: int) -> list[Operation]:
+    again = rpc_pb2.CompactionRequest(revision=r.oracle.history.compacted)
+    return [Call("Compact", again)]
+
+
 def strange_watch_request(_: Requests, stream: int) -> list[Operation]:
     return [Send(stream, rpc_pb2.WatchRequest())]
 
@@ -245,6 +261,7 @@ REFUSALS: tuple[Refusal, ...] = (
     lease_provided,
     key_not_found,
     key_not_found,
+    two_faults,
     too_many_operations,
     duplicate_key,
     duplicate_key,
@@ -260,5 +277,7 @@ REFUSALS: tuple[Refusal, ...] = (
     bad_downgrade,
     bad_watch,
     compacted_watch,
+    cancel_of_nothing,
+    compaction_again,
     strange_watch_request,
 )

@@ -135,6 +135,8 @@ class Requests:
         if chance.random() < 0.3:
             request.sort_order = chance.choice(SORT_ORDERS)
             request.sort_target = chance.choice(SORT_TARGETS)
+            if chance.random() < 0.3:
+                request.key, request.range_end = b"\0", b"\0"
         if chance.random() < 0.15:
             self._filter(request)
         return request
