@@ -14,9 +14,9 @@ from server.flags import Flag, Kind, Section
 
 _NO_BBOLT: Final = "the store is SQLite, not bbolt"
 _OWN_PACE: Final = "the journal and the store choose their own batches"
-_RAFT_ALWAYS: Final = "this is always on"
+_ELECTS_ITSELF: Final = "this build runs clusters of one member, which elects itself"
 _ONE_MEMBER: Final = "this build runs clusters of one member, which has no peer links"
-_HASH_ALWAYS: Final = "members compare a hash of their state at every change"
+_NONE_TO_COMPARE: Final = "this build runs clusters of one member, which has none to compare with"
 _COMPACTS_ALONE: Final = "compaction goes in slices that yield to requests by themselves"
 _NO_TRACING: Final = "there is no tracing; see /metrics and the slow-request warnings"
 _NO_PROFILING: Final = "there is no profiling port"
@@ -24,7 +24,7 @@ _NO_SQL_POOL: Final = "SQLite is not on the path of a request, so there is no po
 _NO_AUTH_YET: Final = "users and roles are not in this build"
 _GONE_IN_ETCD: Final = "etcd itself ignores it"
 _NO_V2: Final = "there is no v2 API to proxy or migrate"
-_MANAGED: Final = "snapshots and journal segments are kept by size, and pruned when safe"
+_MANAGED: Final = "journal segments go once the store holds them; no snapshot files are kept"
 
 # (name, kind, default, reason)
 _Row = tuple[str, Kind, str, str]
@@ -36,9 +36,9 @@ _ETCD: Final[tuple[_Row, ...]] = (
     ("experimental-snapshot-catchup-entries", "number", "5000", _MANAGED),
     ("max-snapshots", "number", "5", _MANAGED),
     ("max-wals", "number", "5", _MANAGED),
-    ("initial-election-tick-advance", "bool", "true", _RAFT_ALWAYS),
-    ("pre-vote", "bool", "true", _RAFT_ALWAYS),
-    ("strict-reconfig-check", "bool", "true", _RAFT_ALWAYS),
+    ("initial-election-tick-advance", "bool", "true", _ELECTS_ITSELF),
+    ("pre-vote", "bool", "true", _ELECTS_ITSELF),
+    ("strict-reconfig-check", "bool", "true", _ELECTS_ITSELF),
     ("raft-read-timeout", "duration", "5s", _ONE_MEMBER),
     ("raft-write-timeout", "duration", "5s", _ONE_MEMBER),
     ("memory-mlock", "bool", "false", "the kernel decides what stays in memory; disable swap"),
@@ -58,11 +58,11 @@ _ETCD: Final[tuple[_Row, ...]] = (
         "",
         "these gates name parts of etcd; integrity is checked at every start, without a gate",
     ),
-    ("corrupt-check-time", "duration", "0s", _HASH_ALWAYS),
-    ("experimental-corrupt-check-time", "duration", "0s", _HASH_ALWAYS),
-    ("compact-hash-check-time", "duration", "1m0s", _HASH_ALWAYS),
-    ("experimental-compact-hash-check-time", "duration", "1m0s", _HASH_ALWAYS),
-    ("experimental-compact-hash-check-enabled", "bool", "false", _HASH_ALWAYS),
+    ("corrupt-check-time", "duration", "0s", _NONE_TO_COMPARE),
+    ("experimental-corrupt-check-time", "duration", "0s", _NONE_TO_COMPARE),
+    ("compact-hash-check-time", "duration", "1m0s", _NONE_TO_COMPARE),
+    ("experimental-compact-hash-check-time", "duration", "1m0s", _NONE_TO_COMPARE),
+    ("experimental-compact-hash-check-enabled", "bool", "false", _NONE_TO_COMPARE),
     ("experimental-initial-corrupt-check", "bool", "false", "integrity is checked at every start"),
     ("compaction-batch-limit", "number", "1000", _COMPACTS_ALONE),
     ("experimental-compaction-batch-limit", "number", "1000", _COMPACTS_ALONE),
@@ -72,13 +72,13 @@ _ETCD: Final[tuple[_Row, ...]] = (
         "bootstrap-defrag-threshold-megabytes",
         "number",
         "0",
-        "the store gives freed pages back while it runs",
+        "the store uses freed pages again while it runs",
     ),
     (
         "experimental-bootstrap-defrag-threshold-megabytes",
         "number",
         "0",
-        "the store gives freed pages back while it runs",
+        "the store uses freed pages again while it runs",
     ),
     ("downgrade-check-time", "duration", "5s", "there is no downgrade to check"),
     ("experimental-downgrade-check-time", "duration", "5s", "there is no downgrade to check"),
