@@ -5,12 +5,14 @@ holds back watches and range streams whose connection has no room, and lets them
 it has.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Any, Protocol
 
 import outcome
 
+from core.effects import Notify
 from core.inputs import Asked, Offered, RoomChanged
 from core.operations import Barrier, Command
 from net.disk import DiskFull
@@ -32,6 +34,11 @@ STREAM_BYTES_HIGH = 1 << 20
 """A stream that holds more than this is fed no further."""
 CONNECTION_BYTES_HIGH = 4 << 20
 BLOCKED_LOOK_MS = 5
+NOTICES_PER_TURN = 1000
+"""Watch messages laid out in one turn, or a quarter of those that wait: so they cannot pile up.
+
+10,000 watchers of one prefix took a turn of 43 ms for each change, at 4 us a message.
+"""
 
 ClientConnection = Connection[Method]
 
@@ -73,6 +80,7 @@ class ClientPort:
         self._syncer: Syncer | None = None
         self._jobs: Jobs | None = None
         self._done: list[DriverInput] = []
+        self._notices: deque[Notify] = deque()
         self._blocked: dict[Call, None] = {}
         self._questions: list[tuple[Hidden, int]] = []
 
@@ -119,7 +127,7 @@ class ClientPort:
         self._deliver(io, now_ms)
         self._start_work(io)
         sending = self._maintenance.pump()
-        if io.busy or sending or services.inputs or self._cluster.inputs:
+        if io.busy or sending or services.inputs or self._cluster.inputs or self._notices:
             return now_ms
         if self._blocked or self._maintenance.is_sending:
             return min(io.next_deadline_ms, now_ms + BLOCKED_LOOK_MS)
@@ -174,8 +182,14 @@ class ClientPort:
                     began_ms=token.began_ms,
                     now_ms=now_ms,
                 )
-        for stream, message in io.notices:
+        notices = self._notices
+        notices += io.notices
+        for _ in range(min(len(notices), max(NOTICES_PER_TURN, len(notices) // 4))):
+            stream, message = notices.popleft()
             call = stream.token
+            if call is None:
+                # The client left in this turn, before the core heard of it.
+                continue
             assert isinstance(call, WatchCall), "INV-TOKEN"
             call.notify(encoder, message)
             if not stream.blocked:
