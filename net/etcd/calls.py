@@ -186,6 +186,11 @@ class WatchCall(Call):
         super().__init__(connection, stream, metrics, began_ms)
         self.watch_stream = WatchStream(token=self)
 
+    def end(self) -> None:
+        """Nobody listens any more: the core's stream forgets its call, or they would be a cycle."""
+        super().end()
+        self.watch_stream.token = None
+
     def notify(self, encoder: Encoder, message: Message) -> None:
         """Send one watch message."""
         if not self.over:
