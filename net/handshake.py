@@ -28,6 +28,8 @@ from net.tls import certificate_names
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 """etcd's tlsHandshakeTimeout."""
+REJECTED_EVERY_MS: Final = 5_000
+"""Anybody can have a connection rejected: the log tells of one in a while, and how many more."""
 
 _TLS_HANDSHAKE_RECORD: Final = 0x16
 _HTTP_METHODS: Final = (b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC")
@@ -179,7 +181,8 @@ class Handshakes:
         self.done.append((sock, peer))
 
     def _drop(self, shake: _Handshake, reason: str) -> None:
-        self._log.debug(
+        self._log.warn_every(
+            REJECTED_EVERY_MS,
             "rejected connection on TLS listener",
             remote_addr=shake.address,
             listener=str(shake.listener.url),

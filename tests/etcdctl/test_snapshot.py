@@ -47,7 +47,7 @@ def test_a_saved_snapshot_is_what_the_store_was(tools: Tools, tmp_path: Path) ->
         ctl = Ctl(tools.etcdctl, member.endpoint, tmp_path, tools.version, is_trine=True)
         after = ctl.run("get", "key/", "--prefix", "-w", "json")
         assert json.loads(after)["kvs"] == json.loads(before)["kvs"]
-        assert len(ctl.run("lease", "list").split()) == len("found 1 leases id".split())
+        assert len(ctl.run("lease", "list").split()) == len(["found", "1", "leases", "id"])
 
 
 def test_a_snapshot_with_a_flipped_bit_is_refused(tools: Tools, tmp_path: Path) -> None:
