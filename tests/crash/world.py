@@ -323,7 +323,10 @@ class World:
         if self.member is not None:
             self.member.crash("all")
             self.member = None
+        # Each start put what there was out of the collector's sight, dead worlds too.
         gc.unfreeze()
+        if self.seed % 16 == 0:
+            gc.collect()
 
 
 def is_query(wish: Wish) -> bool:
