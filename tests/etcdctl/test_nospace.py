@@ -67,9 +67,9 @@ def test_a_full_store_is_told_of_and_recovered_as_with_etcd(tools: Tools, tmp_pa
 
 @pytest.mark.parametrize("way", ["stop", "kill"])
 def test_the_alarm_outlives_a_restart(tools: Tools, tmp_path: Path, way: str) -> None:
-    with running(trine(tmp_path / "trine", QUOTA)) as member:
+    with running(trine(tmp_path / "trine", "--quota-backend-bytes=1000000")) as member:
         ctl = Ctl(tools.etcdctl, member.endpoint, tmp_path, tools.version, is_trine=True)
-        for number in range(PUTS_MAX):
+        for number in range(3):
             ctl.quietly("put", f"full/{number}", stdin=VALUE)
         alarm = ctl.quietly("alarm", "list")
         assert "NOSPACE" in alarm
