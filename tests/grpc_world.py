@@ -129,10 +129,10 @@ class GrpcWorld:
         self.clients: list[Client] = []
         self.now_ms = self.inner.now_ms
 
-    def connect(self) -> "Client":
-        """A new connection that has shaken hands."""
+    def connect(self, window: int = WINDOW_MAX) -> "Client":
+        """A new connection that has shaken hands, with streams of that window."""
         peer = PeerInfo("192.0.2.1:4000")
-        client = Client(self, self.port.accepted(peer, self.now_ms))
+        client = Client(self, self.port.accepted(peer, self.now_ms), window)
         self.clients.append(client)
         return client
 
@@ -193,13 +193,13 @@ class Heard:
 class Client:
     """One connection; it reads as fast as it is told to."""
 
-    def __init__(self, world: GrpcWorld, connection: ClientConnection) -> None:
+    def __init__(self, world: GrpcWorld, connection: ClientConnection, window: int) -> None:
         self.connection = connection
         self.streams: dict[int, Heard] = {}
         self.reads = True
         self._world = world
         self._next_id = 1
-        self.say(PREFACE, settings((4, WINDOW_MAX)), SETTINGS_ACK)
+        self.say(PREFACE, settings((4, window)), SETTINGS_ACK)
         self.grant(0, WINDOW_MAX - 65_535)
         self.say(headers(1, NO_TABLE + block(b"/none")), frame(RST_STREAM, 0, 1, b"\0" * 4))
         connection.take(1 << 20)

@@ -104,8 +104,8 @@ def _are_urls(urls: Sequence[str]) -> bool:
     if not urls:
         return False
     for url in urls:
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             usable = parts.scheme in ("http", "https") and parts.hostname and parts.port
         except ValueError:
             return False

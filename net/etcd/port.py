@@ -83,6 +83,7 @@ class ClientPort:
         self._notices: deque[Notify] = deque()
         self._blocked: dict[Call, None] = {}
         self._questions: list[tuple[Hidden, int]] = []
+        encoder.set_term(driver.engine.role.term)
 
     def start(self, wake: Callable[[], None], *, realtime: bool = False) -> None:
         """Begin the helper threads; `wake` makes the reactor take a turn."""

@@ -1,0 +1,69 @@
+"""A single member lists itself and refuses to change, in etcd's words where etcd has some."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf.message import Message
+
+from net.etcd.pb import rpc_pb2 as pb
+from tests.grpc_world import CLUSTER, FACTS, GrpcWorld
+
+URL = "http://127.0.0.1:9"
+NOT_FOUND = (5, "etcdserver: member not found")
+BAD_URLS = (3, "etcdserver: given member URLs are invalid")
+ALONE = (12, "etcdserver: this trine serves a single member and cannot change membership")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[GrpcWorld]:
+    made = GrpcWorld(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("linearizable", [True, False])
+def test_the_list_has_one_member(world: GrpcWorld, linearizable: bool) -> None:
+    request = pb.MemberListRequest(linearizable=linearizable)
+    # etcd's Cluster service leaves the revision out of the header.
+    expected = pb.MemberListResponse(
+        header=pb.ResponseHeader(cluster_id=77, member_id=1, raft_term=1),
+        members=[
+            pb.Member(ID=1, name="me", peerURLs=FACTS.peer_urls, clientURLs=FACTS.client_urls)
+        ],
+    )
+    assert world.connect().call(CLUSTER + "MemberList", request) == expected
+
+
+REFUSALS: list[tuple[str, Message, tuple[int, str]]] = [
+    ("MemberAdd", pb.MemberAddRequest(peerURLs=[URL]), ALONE),
+    ("MemberAdd", pb.MemberAddRequest(peerURLs=[URL], isLearner=True), ALONE),
+    ("MemberAdd", pb.MemberAddRequest(), BAD_URLS),
+    ("MemberAdd", pb.MemberAddRequest(peerURLs=["127.0.0.1:9"]), BAD_URLS),
+    ("MemberAdd", pb.MemberAddRequest(peerURLs=["http://127.0.0.1"]), BAD_URLS),
+    ("MemberAdd", pb.MemberAddRequest(peerURLs=["http://127.0.0.1:9/path"]), BAD_URLS),
+    ("MemberAdd", pb.MemberAddRequest(peerURLs=["http://127.0.0.1:port"]), BAD_URLS),
+    ("MemberAdd", pb.MemberAddRequest(peerURLs=["http://[::1"]), BAD_URLS),
+    ("MemberAdd", pb.MemberAddRequest(peerURLs=["ftp://127.0.0.1:9"]), BAD_URLS),
+    ("MemberAdd", pb.MemberAddRequest(peerURLs=list(FACTS.peer_urls)),
+     (9, "etcdserver: Peer URLs already exists")),
+    ("MemberRemove", pb.MemberRemoveRequest(ID=9), NOT_FOUND),
+    ("MemberRemove", pb.MemberRemoveRequest(ID=1),
+     (2, "etcdserver: re-configuration failed due to not enough started members")),
+    ("MemberUpdate", pb.MemberUpdateRequest(ID=9, peerURLs=[URL]), NOT_FOUND),
+    ("MemberUpdate", pb.MemberUpdateRequest(ID=1, peerURLs=[URL]), ALONE),
+    ("MemberUpdate", pb.MemberUpdateRequest(ID=1, peerURLs=["x"]), BAD_URLS),
+    ("MemberPromote", pb.MemberPromoteRequest(ID=9), NOT_FOUND),
+    ("MemberPromote", pb.MemberPromoteRequest(ID=1),
+     (9, "etcdserver: can only promote a learner member")),
+]  # fmt: skip
+
+
+def test_every_change_is_refused(world: GrpcWorld) -> None:
+    client = world.connect()
+    wrong = [
+        (method, request, told, expected)
+        for method, request, expected in REFUSALS
+        if (told := client.refused(CLUSTER + method, request)) != expected
+    ]
+    assert wrong == []
