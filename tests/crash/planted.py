@@ -28,13 +28,13 @@ def answers_before_sync(driver: Driver) -> None:
 
 def drops_early(driver: Driver) -> None:
     """Let the journal go as soon as rows are written, not once they are durable."""
-    after = driver._after_flush
+    after = driver._keep_house
 
     def hasty(now_ms: int) -> None:
         after(now_ms)
         driver._drop_log(driver.store.applied[0])
 
-    driver._after_flush = hasty  # type: ignore[method-assign]  # the bug
+    driver._keep_house = hasty  # type: ignore[method-assign]  # the bug
 
 
 def switches_early(driver: Driver) -> None:
