@@ -4,6 +4,8 @@ Rows and applied index move in one transaction, so the store is always the state
 index. Losing what is gathered here loses nothing: the journal holds it.
 """
 
+from collections import deque
+
 from attrs import frozen
 
 from core.index import KeyIndex
@@ -25,7 +27,7 @@ class Pace:
     checkpoint_bytes: int = 4 << 20
     """So much of the WAL not in the database yet: a PASSIVE checkpoint is due."""
     truncate_bytes: int = 64 << 20
-    """A WAL file this large is emptied between two turns."""
+    """Once the WAL is this long, nothing is written while it is moved: then it begins anew."""
     retry_ms: int = 1000
     """After a full disk, or a file held by another process, the next attempt comes this late."""
 
@@ -41,6 +43,7 @@ class StoreBuffer:
         self._leases: dict[int, tuple[int, int] | None] = {}
         self._alarms: tuple[tuple[int, int], ...] | None = None
         self._scrubbed: int | None = None
+        self._sealed: deque[Batch] = deque()
         self._moved = False
         self._since_ms: int | None = None
         self._not_before_ms = 0
@@ -88,26 +91,62 @@ class StoreBuffer:
 
     def is_due(self, now_ms: int) -> bool:
         """Whether it is time to write: enough rows, or waiting long enough."""
-        if self._since_ms is None or now_ms < self._not_before_ms:
+        if now_ms < self._not_before_ms:
             return False
-        rows = self._pace.flush_rows
-        full = len(self._changes) >= rows or len(self._dead) >= rows
-        return full or now_ms - self._since_ms >= self._pace.flush_delay_ms
+        if self._sealed or self._is_full():
+            return True
+        return self._since_ms is not None and now_ms - self._since_ms >= self._pace.flush_delay_ms
 
     def due_at_ms(self) -> int | None:
         """Return when `is_due` turns true by time alone."""
+        if self._sealed:
+            return self._not_before_ms
         if self._since_ms is None:
             return None
         return max(self._since_ms + self._pace.flush_delay_ms, self._not_before_ms)
+
+    def wait(self) -> None:
+        """Take note of a turn in which the store must keep still: end a batch that is full.
+
+        So that writing what gathers in that time is no longer a turn than any other.
+        """
+        if self._is_full():
+            self._seal()
 
     def flush(self, store: Store, now_ms: int) -> bool:
         """Write everything gathered; False if another process holds the file: try again later.
 
         Raises DiskFull. In both cases all stays gathered, and is due again after a while.
         """
+        if self._since_ms is not None or self._newest_index(store) != self._state.applied_index:
+            self._seal()
+        while self._sealed:
+            if not self._write_oldest(store, now_ms):
+                return False
+        return True
+
+    def flush_some(self, store: Store, now_ms: int) -> bool:
+        """Write as much as one turn gathers: at least one batch. Otherwise as `flush`."""
+        rows = max(self._pace.flush_rows, len(self._changes), len(self._dead))
+        if self._is_full() or not self._sealed:
+            self._seal()
+        while self._sealed and rows > 0:
+            oldest = self._sealed[0]
+            rows -= max(len(oldest.changes), len(oldest.dead), 1)
+            if not self._write_oldest(store, now_ms):
+                return False
+        return True
+
+    def _is_full(self) -> bool:
+        rows = self._pace.flush_rows
+        return len(self._changes) >= rows or len(self._dead) >= rows
+
+    def _newest_index(self, store: Store) -> int:
+        return self._sealed[-1].index if self._sealed else store.applied[0]
+
+    def _seal(self) -> None:
+        """End a batch: what is gathered, and the state's facts as of now."""
         state = self._state
-        if self._since_ms is None and store.applied[0] == state.applied_index:
-            return True
         batch = Batch(
             index=state.applied_index,
             term=state.applied_term,
@@ -121,20 +160,24 @@ class StoreBuffer:
             scrubbed=self._scrubbed,
             chain_hash=state.chain_hash.to_bytes(8, "big"),
         )
-        try:
-            store.write(batch)
-        except StoreHeld:
-            self._not_before_ms = now_ms + self._pace.retry_ms
-            return False
-        except DiskFull:
-            self._not_before_ms = now_ms + self._pace.retry_ms
-            raise
+        self._sealed.append(batch)
         self._changes = []
         self._dead = []
         self._leases = {}
         self._alarms = None
         self._scrubbed = None
         self._since_ms = None
+
+    def _write_oldest(self, store: Store, now_ms: int) -> bool:
+        try:
+            store.write(self._sealed[0])
+        except StoreHeld:
+            self._not_before_ms = now_ms + self._pace.retry_ms
+            return False
+        except DiskFull:
+            self._not_before_ms = now_ms + self._pace.retry_ms
+            raise
+        self._sealed.popleft()
         return True
 
 

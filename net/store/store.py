@@ -71,6 +71,11 @@ class _Frames:
         self._moved = moved
 
     @property
+    def written(self) -> int:
+        """Frames in the WAL."""
+        return self._written
+
+    @property
     def unmoved(self) -> int:
         """Frames that a checkpoint would move."""
         return max(0, self._written - self._moved)
@@ -92,6 +97,7 @@ class Store:
         self._side: Database | None = None
         self._checkpointing = threading.Lock()
         self._frames = _Frames()
+        self._found_wal = False
         database.on_commit(self._frames.committed)
 
     @classmethod
@@ -150,7 +156,13 @@ class Store:
             except BaseException:
                 database.close()
                 raise
-        return cls(disk, database, directory, generation=generation, facts=facts)
+        store = cls(disk, database, directory, generation=generation, facts=facts)
+        try:
+            store._move_found_wal()
+        except BaseException:
+            database.close()
+            raise
+        return store
 
     @classmethod
     def is_created(
@@ -217,7 +229,12 @@ class Store:
         self._meta = after
 
     def durable_applied(self) -> int:
-        """Sync the WAL and return the applied index that no power loss can take back."""
+        """Sync the WAL and return the applied index that no power loss can take back.
+
+        0 while an earlier life's WAL is still relied upon: see `_move_found_wal`.
+        """
+        if self._found_wal:
+            return 0
         # Read first: what is committed after this line may miss the sync.
         index = self._meta.index
         wal = self.path + "-wal"
@@ -242,7 +259,10 @@ class Store:
                 # attempt: the next one finds the same frames.
                 with disk_errors(self.path), suppress(apsw.BusyError):
                     checkpointer = self._checkpointer(truncate=truncate)
-                    self._frames.checkpointed(*checkpointer.checkpoint(truncate=truncate))
+                    frames, moved = checkpointer.checkpoint(truncate=truncate)
+                    self._frames.checkpointed(frames, moved)
+                    if frames == moved:
+                        self._found_wal = False
             finally:
                 self._checkpointing.release()
         return self.durable_applied()
@@ -250,6 +270,10 @@ class Store:
     def unmoved_bytes(self) -> int:
         """Return how much of the WAL waits for a checkpoint: what makes a PASSIVE one due."""
         return self._frames.unmoved * connection.PAGE_SIZE
+
+    def wal_used_bytes(self) -> int:
+        """Return how much of the WAL holds commits: it begins anew once all of it is moved."""
+        return self._frames.written * connection.PAGE_SIZE
 
     def wal_bytes(self) -> int:
         """Return the size of the WAL file: what makes a TRUNCATE due. It never shrinks before."""
@@ -328,6 +352,18 @@ class Store:
                 self._side.close()
                 self._side = None
             self._database.close()
+
+    def _move_found_wal(self) -> None:
+        """Move what an earlier life left in the WAL into the database file, durably.
+
+        A sync that failed leaves bytes that can be read and never become durable, whatever a
+        later sync says: only bytes written again can be relied upon. A reader of another process
+        or a full disk may prevent it for now; the checkpoints of this life will do it.
+        """
+        self._found_wal = self.wal_bytes() > 0
+        if self._found_wal:
+            with suppress(DiskFull):
+                self.checkpoint(truncate=True)
 
     def _checkpointer(self, *, truncate: bool) -> Database:
         if truncate or self._vfs is not None:
