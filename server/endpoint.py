@@ -17,6 +17,7 @@ from server import health
 from server.metrics import CONTENT_TYPE, Exposition
 from server.version import ETCD_VERSION
 
+RENEWALS = "/etcdserverpb.Lease/LeaseKeepAlive"
 BARRIER_MS = 5_000
 """How long a health probe waits for a linearizable read."""
 
@@ -106,6 +107,7 @@ class HttpEndpoint:
         metrics.connections = len(reactor)
         metrics.client_received_bytes_total = reactor.received_bytes_total
         metrics.client_sent_bytes_total = reactor.sent_bytes_total
+        metrics.lease_renewed_total = metrics.rpc[RENEWALS].sent
         metrics.alarms = {
             (member, AlarmKind(kind).name): 1 for member, kind in sorted(state.alarms)
         }

@@ -29,6 +29,7 @@ from net.listen import PeerInfo
 from net.metrics import Metrics
 from net.slow import SlowLog
 from net.syncer import Jobs, Syncer
+from net.tally import Tally
 
 STREAM_BYTES_HIGH = 1 << 20
 """A stream that holds more than this is fed no further."""
@@ -74,6 +75,7 @@ class ClientPort:
         self._cluster = cluster
         self._encoder = encoder
         self._metrics = metrics
+        self._tally = Tally(driver, metrics)
         self._settings = settings
         self._http = http
         self._slow = slow
@@ -126,6 +128,7 @@ class ClientPort:
         if took_us > self._slow.apply_ms * 1000:
             self._tell_slow_turn(io, took_us // 1000, now_ms)
         self._deliver(io, now_ms)
+        self._tally.turn()
         self._start_work(io)
         sending = self._maintenance.pump()
         if io.busy or sending or services.inputs or self._cluster.inputs or self._notices:
@@ -226,7 +229,10 @@ class ClientPort:
         """Run a job in its thread; a full disk is a result, any other error ends the member."""
         assert self._jobs is not None, "INV-PORT-STARTED"
 
+        began_us = _now_us()
+
         def done(result: outcome.Maybe[object]) -> None:
+            self._tally.job_took(job.kind, _now_us() - began_us)
             full = result.error if isinstance(result, outcome.Error) else None
             then(full if isinstance(full, DiskFull) else result.unwrap())
 
