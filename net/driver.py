@@ -30,7 +30,6 @@ from net.metrics import Metrics
 from net.replicator import Replicator
 from net.store.store import Store
 from net.tally import count_facts
-from net.tally import count_facts
 
 DEFAULT_PACE = Pace()
 TICK_MS = 50
@@ -201,8 +200,6 @@ class Driver:
                     self.buffer.add(effect, now_ms)
                     if effect.facts:
                         count_facts(self.metrics, effect.facts)
-                    if effect.facts:
-                        count_facts(self.metrics, effect.facts)
             elif isinstance(effect, Propose):
                 self._batch.append(effect)
             elif isinstance(effect, Notify):
@@ -210,7 +207,6 @@ class Driver:
             elif isinstance(effect, ReadIndex):
                 self._raft_inputs.append(raft.ReadIndex(effect.round))
             else:  # Erase
-                self.metrics.compaction_keys_total += len(effect.numbers)
                 self.metrics.compaction_keys_total += len(effect.numbers)
                 self.buffer.erase(
                     effect.numbers,
