@@ -119,6 +119,7 @@ def _open_member(
         lock = disk.lock(f"{where.data}/LOCK")
         undo.callback(lock.release)
         _check_format(where)
+        _sweep_snapshots(disk, where.data)
         disk.make_directory(where.journal)
         journal, found = Journal.open(disk, where.journal, segment_bytes=where.segment_bytes)
         undo.callback(journal.abandon)
@@ -196,6 +197,13 @@ def _check_format(where: Directory) -> None:
     file.datasync()
     file.close()
     disk.sync_directory(where.data)
+
+
+def _sweep_snapshots(disk: Disk, data: str) -> None:
+    """Delete the copies that were made for clients who did not get them in an earlier life."""
+    for name in disk.list_directory(data):
+        if name.startswith("snapshot-") and ".tmp" in name:
+            disk.unlink(f"{data}/{name}")
 
 
 def _open_store(where: Directory, found: Recovered, identity: Identity) -> Store:

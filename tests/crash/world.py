@@ -6,6 +6,7 @@ kept; what a promise is stands in `check`.
 
 import gc
 import json
+import re
 from hashlib import sha256
 from random import Random
 from typing import Literal
@@ -28,7 +29,7 @@ from net.store.errors import StoreError
 from net.telemetry import Logger, Sink
 from server.recover import RefusedToStartError, facts_of
 from sim.disk import DiskFaults, PowerLost, SimDisk
-from sim.member import Errand, Log, Plant, Shape, SimMember
+from sim.member import DATA, Errand, Log, Plant, Shape, SimMember
 from sim.platter import Survival
 from sim.vfs import deterministic_sqlite
 from tests.crash.states import differences, replayed, strays
@@ -126,7 +127,18 @@ class World:
         member.stop()
         self.member = None
         self.settle(self.start())
+        self.look_around()
         self.end()
+
+    def look_around(self) -> None:
+        """A directory at rest holds what its member needs, and no remains of what was cut short."""
+        generation = self.running.driver.store.generation
+        store = f"{DATA}/state-{generation}.db"
+        expected = {f"{DATA}/format", f"{DATA}/reserve", store, f"{store}-wal"}
+        segment = rf"{DATA}/journal/\d{{16}}\.seg"
+        found = [path for path in self.disk.paths() if not re.fullmatch(segment, path)]
+        if left := set(found) - expected:
+            raise Broken(f"remains: {sorted(left)}")
 
     def live(self) -> None:
         """One life: start, serve, and lose power, be killed, or stop."""
