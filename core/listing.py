@@ -1,4 +1,4 @@
-"""A range too long for one turn: read in slices, all of one revision.
+"""A range too long for one turn: read, or counted, in slices, all of one revision.
 
 A listing is pinned to the head it began at, or to the revision asked for. Each slice looks at a
 bounded number of keys and gathers the wire form of what was live then; the versions themselves
@@ -18,7 +18,7 @@ from core.errors import COMPACTED, Failure
 from core.keys import span_end
 from core.limits import LISTING_SLICE_KEYS
 from core.operations import Range, SortTarget
-from core.ranges import PageCounts
+from core.ranges import PageCounts, read
 from core.records import framed_without_value
 from core.state import State
 
@@ -44,6 +44,10 @@ class Listing:
     last_key: bytes = b""
     """The key of the newest part."""
     size_bytes: int = 0
+    counted: int = 0
+    """Counting an old revision by the changes since: up to which one they are; else 0."""
+    seen: set[bytes] = field(factory=set[bytes])
+    """Keys whose changes are counted already."""
 
 
 def is_long(state: State, query: Range, counts: PageCounts) -> bool:
@@ -56,14 +60,13 @@ def is_long(state: State, query: Range, counts: PageCounts) -> bool:
     if revision > head or 0 < revision < state.compact_revision:
         return False
     end = span_end(query.key, query.range_end)
-    is_page = query.count_only or 0 < query.limit <= LISTING_SLICE_KEYS
     if revision <= 0 or revision == head:
-        if is_page:
+        if _is_page(query):
             return False
         low, high = state.index.positions(query.key, end)
         return high - low > LISTING_SLICE_KEYS
     cost = state.index.population(query.key, end)
-    if is_page:
+    if _is_page(query):
         if counts.known(query.key, query.range_end, revision) is not None:
             return False
         cost = min(cost, head - revision)
@@ -74,9 +77,15 @@ def open_listing(state: State, token: object, query: Range) -> Listing:
     """Begin a listing at the head, or at the query's revision."""
     head = state.revision
     revision = query.revision if query.revision > 0 else head
-    low, high = state.index.positions(query.key, span_end(query.key, query.range_end))
+    end = span_end(query.key, query.range_end)
+    low, high = state.index.positions(query.key, end)
     at_head = revision == head
-    return Listing(token, query, head, revision, query.key, high - low if at_head else 0, at_head)
+    total = high - low if at_head else 0
+    listing = Listing(token, query, head, revision, query.key, total, at_head)
+    if _is_page(query) and head - revision < state.index.population(query.key, end):
+        listing.counted = revision
+        listing.total = high - low
+    return listing
 
 
 def next_slice(
@@ -91,11 +100,13 @@ def next_slice(
         listing.head, listing.revision, listing.total = fresh.head, fresh.revision, fresh.total
         listing.key, listing.size_bytes = query.key, 0
         listing.parts = deque()
+    if listing.counted:
+        return _count_changes(state, listing, counts)
     end = span_end(query.key, query.range_end)
     versions, rest = state.index.slice_at(listing.key, end, listing.revision, LISTING_SLICE_KEYS)
     if not listing.is_total_known:
         listing.total += len(versions)
-    if query.count_only:
+    if _is_page(query):
         versions = []
     elif query.limit > 0:
         versions = versions[: query.limit - len(listing.parts)]
@@ -109,14 +120,42 @@ def next_slice(
     if rest is not None and not is_full:
         listing.key = rest
         return None
-    return _finish(listing, counts)
+    return _finish(state, listing, counts)
 
 
-def _finish(listing: Listing, counts: PageCounts) -> RangeParts | RangeAnswer:
+def _is_page(query: Range) -> bool:
+    """Whether only counting can be long."""
+    return query.count_only or 0 < query.limit <= LISTING_SLICE_KEYS
+
+
+def _count_changes(
+    state: State, listing: Listing, counts: PageCounts
+) -> RangeParts | RangeAnswer | Failure | None:
+    """Take one slice of the changes since from the count of the head it began at.
+
+    Both ends are old revisions by now, so nothing that is applied between slices disturbs it.
+    """
+    query, index = listing.query, state.index
+    key, end = query.key, span_end(query.key, query.range_end)
+    high = min(listing.counted + LISTING_SLICE_KEYS, listing.head)
+    for change in state.changes.between(listing.counted + 1, high):
+        changed = change.key
+        if changed < key or (end is not None and changed >= end) or changed in listing.seen:
+            continue
+        listing.seen.add(changed)
+        was_live = index.at(changed, listing.revision) is not None
+        listing.total += was_live - (index.at(changed, listing.head) is not None)
+    listing.counted = high
+    return _finish(state, listing, counts) if high == listing.head else None
+
+
+def _finish(
+    state: State, listing: Listing, counts: PageCounts
+) -> RangeParts | RangeAnswer | Failure:
     query, total = listing.query, listing.total
     counts.remember(query.key, query.range_end, listing.revision, total)
-    if query.count_only:
-        return RangeAnswer(listing.head, (), total, False, query.keys_only)
+    if _is_page(query):
+        return read(state, query, counts)
     count = len(listing.parts)
     if count < total:
         rest = listing.last_key + b"\x00"
