@@ -153,15 +153,11 @@ class Store:
                 # write: an older -wal that comes back after a power loss would be replayed over
                 # pages newer than it.
                 disk.sync_directory(directory)
+                store = cls(disk, database, directory, generation=generation, facts=facts)
+                store._move_found_wal()
             except BaseException:
                 database.close()
                 raise
-        store = cls(disk, database, directory, generation=generation, facts=facts)
-        try:
-            store._move_found_wal()
-        except BaseException:
-            database.close()
-            raise
         return store
 
     @classmethod
