@@ -38,8 +38,8 @@ PROGRESS_INTERVAL_MS_MIN = 100
 
 SCRUB_SLICE_REVISIONS = 500
 HASH_SLICE_KEYS = 400
-LISTING_SLICE_KEYS = 1000
-"""A range of more keys is read in slices of so many: 1 to 3 ms each at 1M keys of 1 KiB."""
+LISTING_SLICE_KEYS = 500
+"""A range of more keys is read in slices of so many: 0.5 to 3 ms each at 1M keys of 1 KiB."""
 STREAM_CHUNK_BYTES = 1_572_864
 STREAM_FIRST_CHUNK_KEYS = 10
 PAGE_COUNTS_KEPT = 256
