@@ -28,7 +28,8 @@ from net.listen import PeerInfo, Role
 from net.sockets import READ, WRITE, Link, Sockets
 from net.telemetry import DEBUG, Logger
 
-RECV_BYTES: Final = 256 << 10
+RECV_BYTES: Final = 64 << 10
+"""Read from one connection a turn: so much of the worst flood takes its codec 2 ms."""
 TAKE_BYTES: Final = 256 << 10
 SEND_BYTES_MAX: Final = 1 << 20
 TURN_BYTES_MAX: Final = 4 << 20
@@ -39,6 +40,8 @@ SNIFF_MS_MAX: Final = 10_000
 """How long a connection may leave it open what it speaks."""
 LINGER_MS_MAX: Final = 1_000
 """How long a closed connection's last words wait for the other end to read them."""
+LINGER_BYTES_MAX: Final = 256 << 10
+"""Thrown away of who goes on talking meanwhile: then it is a flood, and is cut off."""
 STALL_MS_MAX: Final = 30_000
 """How long last words wait for a socket that takes nothing."""
 SWEEP_MS: Final = 100
@@ -75,6 +78,7 @@ class Connection:
     """The other end sends nothing more."""
     is_lingering: bool = False
     """We send nothing more; what still comes is thrown away."""
+    ignored_bytes: int = 0
     is_closed: bool = False
 
 
@@ -276,6 +280,9 @@ class Reactor:
     def _ended(self, connection: Connection, received: int) -> None:
         """The other end has closed, or goes on talking to a connection that we closed."""
         if received:
+            connection.ignored_bytes += received
+            if connection.ignored_bytes > LINGER_BYTES_MAX:
+                self._forget(connection)
             return
         codec = connection.codec
         is_over = connection.is_ended or connection.is_lingering

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from net.http1 import Http1Response
 from net.listen import PeerInfo, Role
 from net.reactor import (
+    LINGER_BYTES_MAX,
     LINGER_MS_MAX,
     OUTPUT_BYTES_MAX,
     RECV_BYTES,
@@ -383,3 +384,17 @@ class Talk(RuleBasedStateMachine):
 
 Talk.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 test_any_order_of_events_keeps_every_byte = Talk.TestCase
+
+
+def test_who_goes_on_talking_after_the_end_is_cut_off() -> None:
+    stage = Stage()
+    link = stage.connect(PREFACE + b"bye.")
+    assert link.is_shut
+    assert not link.is_closed
+    for _ in range(LINGER_BYTES_MAX // 50_000):
+        link.inbox.append(b"x" * 50_000)
+        stage.settle()
+    assert not link.is_closed
+    link.inbox.append(b"x" * 50_000)
+    stage.settle()
+    assert link.is_closed
