@@ -1,25 +1,3 @@
-"""What all crash tests need: one way of hearing that a dead disk was asked twice.
+"""Members on simulated disks."""
 
-A call of SQLite may go on after a file operation that raised, and ask again; apsw can raise one
-exception a call and reports the others as unraisable. Those of a dead disk say nothing new.
-"""
-
-import sys
-from collections.abc import Iterator
-
-import pytest
-
-from sim.disk import PowerLost
-
-
-@pytest.fixture(autouse=True)
-def _second_words_of_a_dead_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    told = sys.unraisablehook
-
-    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
-        if not isinstance(unraisable.exc_value, PowerLost):
-            told(unraisable)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "unraisablehook", hook)
-        yield
+from tests.dead_disks import second_words_of_a_dead_disk as second_words_of_a_dead_disk

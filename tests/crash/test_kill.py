@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from tests.crash.killing import Lost, Promises, life, verify
+from tests.crash.killing import Load, Lost, Promises, life, verify
 from tests.members import Member, NotReadyError, free_ports, running, trine
 
 KILLS_PER_DIRECTORY = 25
@@ -44,12 +44,32 @@ def test_many_kills_lose_nothing(block: int, tmp_path: Path) -> None:
     killed(trine(tmp_path / "data"), 100 + block, KILLS_PER_DIRECTORY)
 
 
-def test_an_answer_before_the_write_turns_it_red(tmp_path: Path) -> None:
-    directory = tmp_path / "data"
+def planted(wrong: str, directory: Path) -> Member:
+    """A member with something wrong in it."""
     url = f"http://127.0.0.1:{free_ports(1)[0]}"
-    command = [sys.executable, "-m", "tests.crash.planted_member", "serve"]
+    command = [sys.executable, "-m", "tests.crash.planted_member", wrong, "serve"]
     command += [f"--data-dir={directory}", f"--listen-client-urls={url}"]
     command += [f"--advertise-client-urls={url}"]
-    # The store may even be ahead of the journal: then the next start is refused, as red as a loss.
+    return Member("planted", command, directory, url)
+
+
+def test_an_answer_before_the_write_turns_it_red(tmp_path: Path) -> None:
+    # Its store may be ahead of its journal, too: then it does not start.
     with pytest.raises((Lost, NotReadyError)):
-        killed(Member("planted", command, directory, url), 2, 8)
+        killed(planted("hasty", tmp_path / "data"), 2, 8)
+
+
+def test_a_failed_sync_ends_the_member_with_a_sentence_and_loses_nothing(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    member = planted("failing", directory)
+    promises = Promises()
+    member.start()
+    load = Load(member.endpoint, promises, 3)
+    load.start()
+    assert member.wait_ended() == 1
+    load.stop()
+    (line,) = member.log_lines("an I/O error ends this member; nothing unwritten was acknowledged")
+    assert "the disk is gone" in str(line["error"])
+    assert promises.acknowledged
+    with running(trine(directory)) as again:
+        verify(again.endpoint, promises)
