@@ -36,11 +36,14 @@ class Tally:
         self._leader = 0
 
     def turn(self) -> None:
-        """Take note of a new leader and of a compaction."""
+        """Take note of a new leader, of a compaction, and of what went to the store."""
         revision = self._driver.node.state.compact_revision
         if revision != self._compact_revision:
             self._compact_revision = revision
             self._metrics.compaction_last_s = int(time())
+        commits_us = self._driver.store.commits_us
+        while commits_us:
+            self._metrics.backend_commit_us.observe(commits_us.popleft())
         leader = self._driver.engine.role.leader
         if leader != self._leader:
             self._leader = leader

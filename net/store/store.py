@@ -17,8 +17,10 @@ numbers follow each other without a hole).
 """
 
 import threading
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from time import perf_counter_ns
 from typing import Any, Self
 
 import apsw
@@ -36,6 +38,7 @@ _PUT_LEASE = "INSERT OR REPLACE INTO lease VALUES(?,?,?)"
 _DELETE_LEASE = "DELETE FROM lease WHERE id = ?"
 _CHUNK = 4096
 _CREATION_BYTES_MAX = 1 << 20
+_COMMITS_KEPT = 64
 
 
 @attrs.frozen
@@ -99,6 +102,8 @@ class Store:
         self._frames = _Frames()
         self._found_wal = False
         database.on_commit(self._frames.committed)
+        self.commits_us: deque[int] = deque(maxlen=_COMMITS_KEPT)
+        """How long the last commits took, for whoever counts them and takes them away."""
 
     @classmethod
     def create(
@@ -207,6 +212,7 @@ class Store:
         StoreHeld, with nothing written, where another process is writing to the file, and
         DiskFull, with nothing written.
         """
+        began_ns = perf_counter_ns()
         before = self._meta
         after = meta.after(before, batch)
         database = self._database
@@ -223,6 +229,7 @@ class Store:
                 if database.in_transaction:
                     database.run("ROLLBACK")
         self._meta = after
+        self.commits_us.append((perf_counter_ns() - began_ns) // 1000)
 
     def durable_applied(self) -> int:
         """Sync the WAL and return the applied index that no power loss can take back.

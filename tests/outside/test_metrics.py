@@ -52,4 +52,5 @@ def test_what_is_done_is_counted_under_etcds_names(tmp_path: Path) -> None:
         work(member)
         told = member.metrics()
         assert {name: told[name] for name in COUNTED} == COUNTED
+        assert told["etcd_disk_backend_commit_duration_seconds_count"] > 0
         assert told["etcd_debugging_mvcc_db_compaction_last"] >= began_s
