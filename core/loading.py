@@ -11,7 +11,7 @@ from attrs import frozen
 
 from core.changelog import ChangeLog
 from core.limits import KEY_COST_BYTES, VERSION_COST_BYTES
-from core.records import Version, put_version, tombstone
+from core.records import Version, put_version, put_versions, tombstone
 from core.state import (
     HASH_MASK,
     NOT_COMPACTED,
@@ -73,6 +73,21 @@ def load(facts: Facts, chunks: Iterable[Sequence[Row]]) -> tuple[State, list[int
     return state, loader.dead
 
 
+def _versions_of(rows: Sequence[Row]) -> list[Version]:
+    if not rows:
+        return []
+    numbers, mains, _, keys, creates, versions, _, leases, buried, values = zip(*rows, strict=True)
+    plain = not any(leases) and not any(buried) and all(values)
+    if plain and max(versions) < 128 and max(map(len, keys)) < 128:
+        return put_versions(keys, values, mains, creates, versions, numbers)
+    return [
+        tombstone(key, mod=main, number=number)
+        if gone
+        else put_version(key, value or b"", main, create, version, lease, number)
+        for number, main, _, key, create, version, _, lease, gone, value in rows
+    ]
+
+
 class _Loader:
     """The pass over the rows."""
 
@@ -91,12 +106,7 @@ class _Loader:
 
     def take(self, rows: Sequence[Row]) -> None:
         """Enter one chunk: at once if all its keys are new, else row by row."""
-        versions = [
-            tombstone(key, mod=main, number=number)
-            if buried
-            else put_version(key, value or b"", main, create, version, lease, number)
-            for number, main, _, key, create, version, _, lease, buried, value in rows
-        ]
+        versions = _versions_of(rows)
         if not self._took_at_once(versions):
             for change in versions:
                 self._take_one(change)
@@ -155,6 +165,10 @@ class _Loader:
             self._main = change.mod
         self._entry.append(change)
         if previous is not None and previous.version:
+            self._superseded += version_bytes(previous)
+        elif previous is not None and previous.mod == change.mod:
+            # Put again by the command that deleted it: see `core.writes`.
+            self._buried -= version_bytes(previous)
             self._superseded += version_bytes(previous)
         if not change.version:
             self._buried += version_bytes(change)

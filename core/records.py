@@ -6,7 +6,10 @@ concatenations of stored bytes. Fields stand in the order key, create, mod, vers
 value: the value last, so that dropping it (keys_only) is a slice. Parsers accept any order.
 """
 
+from collections.abc import Sequence
 from hashlib import sha1
+from itertools import repeat
+from operator import add
 from typing import NamedTuple
 
 _ONE_BYTE = tuple(bytes((n,)) for n in range(128))
@@ -87,6 +90,49 @@ def put_version(
     framed = b"".join((b"\x12", varint(len(head) + size), head, value))
     row_hash = int.from_bytes(sha1(framed, usedforsecurity=False).digest()[:8], "big")
     return _new_version((key, mod, create, version, lease, number, framed, size, row_hash))
+
+
+def put_versions(
+    keys: Sequence[bytes],
+    values: Sequence[bytes],
+    mods: Sequence[int],
+    creates: Sequence[int],
+    versions: Sequence[int],
+    numbers: Sequence[int],
+) -> list[Version]:
+    """Return what `put_version` would for each, without leases; for loading many.
+
+    Columns through functions of the interpreter cost a quarter less than row by row. Keys are
+    shorter than 128 bytes, versions below 128, values not empty: else use `put_version`.
+    """
+    sizes = list(map(len, values))
+    mod_bytes = list(map(varint, mods))
+    create_bytes = mod_bytes if creates == mods else list(map(varint, creates))
+    size_bytes = {size: b"\x2a" + varint(size) for size in set(sizes)}
+    heads = list(
+        map(
+            b"".join,
+            zip(
+                map(_KEY_HEADS.__getitem__, map(len, keys)),
+                keys,
+                repeat(b"\x10"),
+                create_bytes,
+                repeat(b"\x18"),
+                mod_bytes,
+                repeat(b"\x20"),
+                map(_ONE_BYTE.__getitem__, versions),
+                map(size_bytes.__getitem__, sizes),
+            ),
+        )
+    )
+    record_sizes = list(map(add, map(len, heads), sizes))
+    prefixes = {size: b"\x12" + varint(size) for size in set(record_sizes)}
+    framed = list(
+        map(b"".join, zip(map(prefixes.__getitem__, record_sizes), heads, values, strict=True))
+    )
+    hashes = map(row_hash_of, framed)
+    columns = zip(keys, mods, creates, versions, repeat(0), numbers, framed, sizes, hashes)
+    return list(map(_new_version, columns))
 
 
 def tombstone(key: bytes, *, mod: int, number: int) -> Version:
