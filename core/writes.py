@@ -13,7 +13,7 @@ from core.state import CHAIN_FACTOR, HASH_MASK, State, key_bytes, version_bytes
 class Writer:
     """One command's changes to the keys, visible to it at once, final with `commit`."""
 
-    __slots__ = ("_buried", "_superseded", "changes", "main", "state")
+    __slots__ = ("_buried", "_superseded", "_tombstones", "changes", "main", "state")
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -21,6 +21,8 @@ class Writer:
         self.changes: list[Version] = []
         self._superseded = 0
         self._buried = 0
+        self._tombstones: dict[bytes, int] = {}
+        """Keys deleted by this command, with what their tombstones weigh."""
 
     @property
     def revision(self) -> int:
@@ -33,6 +35,11 @@ class Writer:
         self.changes.append(_place(self.state, self.main, key, value, lease, previous))
         if previous is not None:
             self._superseded += len(previous.framed) + VERSION_COST_BYTES
+        elif self._tombstones:
+            # A tombstone that its own revision replaces goes with a compaction at it, not beyond.
+            weight = self._tombstones.pop(key, 0)
+            self._buried -= weight
+            self._superseded += weight
         return previous
 
     def delete(self, key: bytes) -> Version:
@@ -44,6 +51,7 @@ class Writer:
         state.resident_bytes += version_bytes(buried)
         self._superseded += version_bytes(previous)
         # The key's own weight goes with its tombstone.
+        self._tombstones[key] = version_bytes(buried)
         self._buried += version_bytes(buried)
         state.resident_bytes -= key_bytes(key)
         state.live_hash = (state.live_hash - previous.row_hash) & HASH_MASK
