@@ -1,5 +1,7 @@
 """The command `trine`: its commands, its exit codes."""
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -10,6 +12,11 @@ from server.version import TRINE_VERSION
 from tests.command import Told, trine
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_a_member_starts_without_the_library_of_clients() -> None:
+    script = "import sys, server.main, server.serve, server.member; sys.exit('grpc' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
 
 
 def test_help_lists_every_command() -> None:

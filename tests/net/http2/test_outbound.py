@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -266,6 +268,24 @@ def test_a_huge_message_is_framed_from_its_parts_as_it_leaves() -> None:
     )
     peer.connection.eof()
     assert (peer.connection.pending_bytes, stream.queued_bytes) == (0, 0)
+
+
+def test_a_deque_of_parts_is_taken_over_and_other_parts_are_copied() -> None:
+    peer = Peer()
+    peer.say(window(WIDE), settings((4, 2**31 - 1)))
+    one, other = asked(peer, 3, 5)
+    peer.hear()
+    parts: deque[bytes | memoryview] = deque([b"p" * 10_000, b"q" * 10_000])
+    peer.connection.respond_parts(one, parts, 20_000)
+    peer.connection.send_parts(other, [b"r" * 20_000], 20_000)
+    # What is queued already keeps its order: then a deque is copied like any other parts.
+    behind: deque[bytes | memoryview] = deque([b"s" * 20_000])
+    peer.connection.respond_parts(other, behind, 20_000)
+    seen = peer.hear()
+    assert body(seen, 3) == prefixed(b"p" * 10_000 + b"q" * 10_000)
+    assert body(seen, 5) == prefixed(b"r" * 20_000) + prefixed(b"s" * 20_000)
+    assert not parts, "taken over"
+    assert len(behind) == 1
 
 
 def test_the_driver_is_told_once_output_appears() -> None:
