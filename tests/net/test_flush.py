@@ -141,3 +141,20 @@ def test_what_cannot_be_written_stays_gathered(
     assert world.driver.store.applied[0] == world.node.state.applied_index
     assert len(rows_of(world.driver.store)) == revision - 1
     world.close()
+
+
+def test_what_was_held_back_is_written_a_batch_a_turn(tmp_path: Path) -> None:
+    world = DriverWorld(tmp_path, pace=Pace(flush_rows=4)).lead()
+    world.driver.hold_flushes(True)
+    for number in range(10):
+        world.settle(*(put(token, b"%d" % number) for token in range(4)))
+    assert world.node.state.revision == 41
+    world.driver.hold_flushes(False)
+    applied = [world.driver.store.applied[0]]
+    while applied[-1] < world.node.state.applied_index:
+        world.turn(after_ms=0)
+        applied.append(world.driver.store.applied[0])
+    assert len(applied) > 5, "not in one turn"
+    assert applied == sorted(set(applied))
+    assert_same(loaded(world), world.node.state)
+    world.close()
