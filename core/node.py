@@ -20,6 +20,7 @@ from core.answers import (
     Done,
     LeaseKeepAliveAnswer,
     LeaseLeasesAnswer,
+    LeaseRevokeAnswer,
     LeaseTimeToLiveAnswer,
 )
 from core.codec import ProposalId, Proposed, encode
@@ -105,6 +106,8 @@ class Node:
         self.leading_term = 0
         """The term this member leads; 0 while it follows."""
         self.now_ms = 0
+        self.expired_count = 0
+        """Leases that ended because their time was over, since this member started."""
         self._effects: list[Effect] = []
         self._sequence = 0
         self._waiting: dict[int, object] = {}
@@ -272,6 +275,7 @@ class Node:
         command = proposed.command
         if type(command) is LeaseExpire:
             self._expiries.pop(proposed.id.sequence, None)
+            self.expired_count += isinstance(answer, LeaseRevokeAnswer)
             self._expiry_decided(command.id)
         if type(command) is AlarmSet:
             self._alarm_proposed = False

@@ -107,6 +107,7 @@ class HttpEndpoint:
         metrics.connections = len(reactor)
         metrics.client_received_bytes_total = reactor.received_bytes_total
         metrics.client_sent_bytes_total = reactor.sent_bytes_total
+        metrics.lease_expired_total = node.expired_count
         metrics.lease_renewed_total = metrics.rpc[RENEWALS].sent
         metrics.alarms = {
             (member, AlarmKind(kind).name): 1 for member, kind in sorted(state.alarms)

@@ -39,6 +39,7 @@ class WireStream:
         self.kind = kind
         self.method = method
         self.state: object = None
+        self.headers: dict[bytes, bytes] = {}
         self.queued_bytes = 0
         self.failure: Failure | None = None
         self._receive = receive

@@ -89,6 +89,7 @@ class ClientPort:
 
     def start(self, wake: Callable[[], None], *, realtime: bool = False) -> None:
         """Begin the helper threads; `wake` makes the reactor take a turn."""
+        self._driver.clock_us = _now_us
         self._syncer = Syncer(self._sync_journal, wake, realtime=realtime)
         self._syncer.start()
         self._jobs = Jobs("jobs", wake)

@@ -109,6 +109,7 @@ class Services:
         metrics = method.metrics
         metrics.started += 1
         metrics.received += 1
+        self._count_client("unary", stream)
         shape = Call if stream.kind is Kind.UNARY else StreamCall
         call = shape(connection, stream, metrics, self.now_ms, message)
         stream.state = call
@@ -122,6 +123,7 @@ class Services:
         """Begin a bidirectional stream: a watch or lease renewals."""
         method: Method = stream.method
         method.metrics.started += 1
+        self._count_client("stream", stream)
         if method.name == _WATCH:
             call = WatchCall(connection, stream, method.metrics, self.now_ms)
             stream.state = call
@@ -131,6 +133,12 @@ class Services:
             self.inputs.append(WatchOpened(call.watch_stream, jitter_ms))
         else:
             stream.state = KeepAliveCall(connection, stream, method.metrics, self.now_ms)
+
+    def _count_client(self, kind: str, stream: AnyStream) -> None:
+        version = stream.headers.get(b"client-api-version", b"unknown")
+        counts = self._metrics.client_requests
+        key = (kind, version[:16].decode("ascii", "replace"))
+        counts[key] = counts.get(key, 0) + 1
 
     def message(self, connection: AnyConnection, stream: AnyStream, message: bytes) -> None:
         """Take one message of a bidirectional stream."""
