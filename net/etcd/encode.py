@@ -77,7 +77,7 @@ class Encoder:
                     return self.header(revision)
                 return self.header(revision) + previous.framed
             case TxnAnswer():
-                return self.header(answer.revision) + _txn_body(answer)
+                return b"".join((self.header(answer.revision), *_txn_parts(answer)))
             case RangeAnswer():
                 return b"".join(self.range_parts(answer))
             case RangeParts():
@@ -190,10 +190,10 @@ def _delete_body(answer: DeleteAnswer) -> bytes:
     return b"".join(parts)
 
 
-def _txn_body(answer: TxnAnswer) -> bytes:
+def _txn_parts(answer: TxnAnswer) -> list[bytes]:
     parts = [b"\x10\x01" if answer.succeeded else b""]
     parts += (_response_op(each) for each in answer.answers)
-    return b"".join(parts)
+    return parts
 
 
 def _response_op(answer: OperationAnswer) -> bytes:
@@ -212,10 +212,12 @@ def _response_op(answer: OperationAnswer) -> bytes:
             body = header + _delete_body(answer)
             tag = b"\x1a"
         case TxnAnswer():
-            body = header + _txn_body(answer)
+            body = b"".join((header, *_txn_parts(answer)))
             tag = b"\x22"
-    op = tag + varint(len(body)) + body
-    return b"\x1a" + varint(len(op)) + op
+    size = len(body)
+    head = tag + varint(size)
+    # The body, which a range may make large, is copied once.
+    return b"".join((b"\x1a", varint(len(head) + size), head, body))
 
 
 def _number(field: int, number: int) -> bytes:
