@@ -1,43 +1,75 @@
-"""What a compaction made invisible is freed to the last version, however the slices fall."""
+"""A compaction refuses what is older at once, frees it in slices, and changes nothing else."""
 
 from random import Random
 
 import pytest
 
 from core.compaction import compact, is_scrubbed, scrub_step
+from core.errors import COMPACTED, FUTURE_REVISION
 from core.invariants import check
+from core.operations import Compact, Range
+from core.ranges import PageCounts, read
 from core.state import State
-from core.writes import Writer, put_one
+from tests.random_states import do, grown, write
+
+EVERYTHING = Range(b"\0", b"\0")
 
 
-def written(seed: int, revisions: int) -> State:
-    """A state in which few keys were put and deleted many times."""
-    random = Random(seed)
-    state = State()
-    for _ in range(revisions):
-        key = random.choice((b"/a", b"/b", b"/c"))
-        if key in state.index.live and random.random() < 0.3:
-            writer = Writer(state)
-            writer.delete(key)
-            writer.commit()
-        else:
-            put_one(state, key, b"x", 0)
-    return state
+def seen(state: State, low: int) -> list[object]:
+    """What can be read at every revision from `low` on."""
+    counts = PageCounts()
+    revisions = range(max(low, 1), state.revision + 1)
+    return [read(state, EVERYTHING._replace(revision=each), counts) for each in revisions]
 
 
-@pytest.mark.parametrize("revisions", [1, 2, 3, 5])
-@pytest.mark.parametrize("seed", range(20))
-def test_the_dead_rows_do_not_depend_on_the_slices(seed: int, revisions: int) -> None:
-    at_once, in_slices = written(seed, 40), written(seed, 40)
-    for target in (12, 13, 30):
-        assert compact(at_once, target) is None
-        assert compact(in_slices, target) is None
-        whole = scrub_step(at_once, revisions=1000)
-        parts: list[int] = []
-        while not is_scrubbed(in_slices):
-            parts += scrub_step(in_slices, revisions=revisions)
-        assert sorted(parts) == sorted(whole)
-        check(at_once)
-        check(in_slices)
-    assert in_slices.index.history == at_once.index.history
-    assert in_slices.resident_bytes == at_once.resident_bytes
+@pytest.mark.parametrize("seed", range(60))
+def test_what_is_not_compacted_reads_as_before(seed: int) -> None:
+    chance = Random(seed)
+    state = grown(chance)
+    for _ in range(3):
+        revision = chance.randint(max(1, state.compact_revision + 1), state.revision)
+        before = seen(state, revision)
+        assert compact(state, revision) is None
+        account, fingerprint = state.resident_bytes, state.state_hash()
+        assert seen(state, revision) == before
+        while not is_scrubbed(state):
+            scrub_step(state, chance.choice((1, 2, 5)))
+            assert seen(state, revision) == before
+            assert (state.resident_bytes, state.state_hash()) == (account, fingerprint)
+        check(state)
+        counts = PageCounts()
+        if revision > 1:
+            older = EVERYTHING._replace(revision=revision - 1)
+            assert read(state, older, counts) == COMPACTED
+        do(state, *(write(chance) for _ in range(10)))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_freeing_in_slices_frees_what_freeing_at_once_frees(seed: int) -> None:
+    chance = Random(seed)
+    one, other = grown(Random(seed), compacted=True), grown(Random(seed), compacted=True)
+    dead: list[int] = []
+    while not is_scrubbed(one):
+        dead += scrub_step(one, chance.choice((1, 2, 3)))
+        # Writes meanwhile do not disturb it.
+        command = write(chance)
+        do(one, command)
+        do(other, command)
+    at_once: list[int] = []
+    while not is_scrubbed(other):
+        at_once += scrub_step(other)
+    assert sorted(dead) == sorted(at_once)
+    assert len(set(dead)) == len(dead), "a row dies once"
+    assert one.index.history == other.index.history
+    check(one)
+
+
+def test_only_a_newer_revision_up_to_the_head_is_taken() -> None:
+    state = grown(Random(1))
+    head = state.revision
+    assert compact(state, head + 1) == FUTURE_REVISION
+    assert compact(state, 5) is None
+    assert compact(state, 5) == COMPACTED
+    assert compact(state, -1) == COMPACTED
+    do(state, Compact(head))
+    assert state.compact_revision == head
