@@ -1,13 +1,17 @@
 """Each RPC of keys, leases, watches and alarms over the wire: the good way and every refusal."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from core.limits import LEASE_TTL_S_MAX
 from net.etcd.pb import rpc_pb2 as pb
+from net.http2.stream import Kind
+from tests.arbitrary_messages import arbitrary
 from tests.grpc_world import KEEPALIVE, KV, LEASE, MAINTENANCE, WATCH, Client, GrpcWorld, put
 
 INVALID, NOT_FOUND, EXHAUSTED, FAILED, OUT_OF_RANGE, UNIMPLEMENTED, INTERNAL = (
@@ -342,3 +346,22 @@ def test_an_unknown_request_on_a_watch_is_ignored(world: GrpcWorld, client: Clie
     world.settle()
     assert len(client.watched(stream)) == 1
     assert not client.streams[stream].is_over
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_message_of_any_method_ends_no_member(
+    world: GrpcWorld, client: Client, seed: int
+) -> None:
+    chance = random.Random(seed)
+    for path, (kind, _) in world.services.methods.items():
+        name = path.decode()
+        service, method = name.rsplit("/", 1)
+        found = pb.DESCRIPTOR.services_by_name.get(service.rsplit(".", 1)[-1])
+        if kind is Kind.BIDI or found is None:
+            continue
+        asked = found.methods_by_name[method].input_type
+        for _ in range(12):
+            heard = client.ask(name, arbitrary(chance, GetMessageClass(asked)))
+            world.settle(2)
+            assert heard.is_over, name
+    assert client.connection.streams == {}
