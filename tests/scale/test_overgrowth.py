@@ -14,7 +14,6 @@ import grpc
 import pytest
 
 from net.etcd.pb import rpc_pb2 as pb
-from net.etcd.pb import rpc_pb2_grpc
 from tests.bench.generator import Generator
 from tests.command import trine as command
 from tests.members import Member, running, trine
@@ -71,8 +70,19 @@ class Writer:
     def __init__(self, member: Member, channel: grpc.Channel) -> None:
         self._port = int(member.endpoint.rpartition(":")[2])
         self._generator = Generator()
-        self._kv = rpc_pb2_grpc.KVStub(channel)  # type: ignore[no-untyped-call]  # generated
-        self._maintenance = rpc_pb2_grpc.MaintenanceStub(channel)  # type: ignore[no-untyped-call]  # generated
+        self._status = channel.unary_unary(
+            "/etcdserverpb.Maintenance/Status",
+            pb.StatusRequest.SerializeToString,
+            pb.StatusResponse.FromString,
+        )
+        self._put = channel.unary_unary(
+            "/etcdserverpb.KV/Put", pb.PutRequest.SerializeToString, pb.PutResponse.FromString
+        )
+        self._compact = channel.unary_unary(
+            "/etcdserverpb.KV/Compact",
+            pb.CompactionRequest.SerializeToString,
+            pb.CompactionResponse.FromString,
+        )
 
     def update(self, count: int) -> None:
         """Put every key, again and again, until there were `count` puts."""
@@ -82,17 +92,17 @@ class Writer:
 
     def compact(self) -> int:
         """Compact all but the newest revisions; return the file's size once they are gone."""
-        self._kv.Compact(pb.CompactionRequest(revision=self.head() - RETENTION, physical=True))
-        return int(self._maintenance.Status(pb.StatusRequest()).dbSize)
+        self._compact(pb.CompactionRequest(revision=self.head() - RETENTION, physical=True))
+        return self._status(pb.StatusRequest()).dbSize
 
     def head(self) -> int:
         """The newest revision."""
-        return int(self._maintenance.Status(pb.StatusRequest()).header.revision)
+        return self._status(pb.StatusRequest()).header.revision
 
     def put(self, key: bytes, times: int = 1) -> None:
         """Put one key, many times."""
         for _ in range(times):
-            self._kv.Put(pb.PutRequest(key=key, value=b"holder"))
+            self._put(pb.PutRequest(key=key, value=b"holder"))
 
 
 def overgrow(member: Member, *, updates: int, compact_every: int, look_every: int) -> list[int]:
