@@ -24,7 +24,7 @@ from net import replicator as raft
 from net.disk import Disk, DiskFull, Lock
 from net.driver import DEFAULT_PACE, Driver, decode_entry
 from net.flush import Pace
-from net.journal import Journal, Recovered, Reserve, SnapshotMark
+from net.journal import SEGMENT_BYTES, Journal, Recovered, Reserve, SnapshotMark
 from net.journal.reserve import RESERVE_BYTES
 from net.local import LocalEngine
 from net.metrics import Metrics
@@ -49,7 +49,7 @@ class Directory:
     data: str
     journal: str
     vfs: str | None = None
-    segment_bytes: int = 64 << 20
+    segment_bytes: int = SEGMENT_BYTES
     reserve_bytes: int = RESERVE_BYTES
     pace: Pace = DEFAULT_PACE
 

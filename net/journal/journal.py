@@ -50,7 +50,7 @@ from net.journal.recovery import Recovery, recover
 from net.journal.scan import replay
 from net.journal.spares import Spares
 
-SEGMENT_BYTES: Final = 64 << 20
+SEGMENT_BYTES: Final = 32 << 20
 _CARRIED: Final = (OPENING, HARD_STATE, SNAPSHOT_MARK, STORE_SWITCH)
 _NOTHING: Final = b""
 

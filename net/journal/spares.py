@@ -15,7 +15,7 @@ from net.journal.scan import segment_path
 
 _SLICE_BYTES = 1 << 20
 _READY = 1
-"""Segments kept ready. One is enough: 64 MiB of journal take longer to write than to prepare."""
+"""Segments kept ready. One is enough: it takes longer to write a segment than to prepare it."""
 
 FILLING_SUFFIX = ".new"
 SPARING_SEGMENT_BYTES = 4 << 20
