@@ -33,6 +33,8 @@ from tests.http2_client import (
 from tests.members import CHECKOUT, Member, running, trine
 
 GETS = 100
+ALL_THE_WINDOW = bytes.fromhex("000004080000000000") + (0x7FFF0000).to_bytes(4, "big")
+"""A WINDOW_UPDATE for the connection: thousands of answers fit without another one."""
 PAUSE_S = 0.001
 WINDOWS = 5
 SLACK_MS = 2
@@ -52,7 +54,7 @@ class Bystander:
         self._next_id = 1
         self._first = NO_TABLE
         self._rest = b""
-        self.sock.sendall(HANDSHAKE + SETTINGS_ACK)
+        self.sock.sendall(HANDSHAKE + SETTINGS_ACK + ALL_THE_WINDOW)
 
     def get(self) -> None:
         """Read the key."""
