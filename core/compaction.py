@@ -11,7 +11,6 @@ INV-COMPACT-KEEPS-LATEST.
 
 from core.errors import COMPACTED, FUTURE_REVISION, Failure
 from core.limits import SCRUB_SLICE_REVISIONS
-from core.records import Version
 from core.state import State
 
 
@@ -43,7 +42,7 @@ def scrub_step(state: State, revisions: int = SCRUB_SLICE_REVISIONS) -> list[int
     dead: list[int] = []
     for change in state.changes.between(begin, end):
         dead += (gone.number for gone in state.index.forget_before(change))
-        if not change.version and change.mod < target and _forget_tombstone(state, change):
+        if not change.version and change.mod < target and state.index.forget_tombstone(change):
             dead.append(change.number)
     if end >= target or end >= state.changes.last:
         _thin_out(state, target)
@@ -54,10 +53,6 @@ def scrub_step(state: State, revisions: int = SCRUB_SLICE_REVISIONS) -> list[int
         # Not one more: a next revision that is the target must not pass for freed.
         state.scrubbed_revision = end
     return dead
-
-
-def _forget_tombstone(state: State, change: Version) -> bool:
-    return state.index.forget_tombstone(change)
 
 
 def _thin_out(state: State, revision: int) -> None:

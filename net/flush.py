@@ -44,7 +44,6 @@ class StoreBuffer:
         self._alarms: tuple[tuple[int, int], ...] | None = None
         self._scrubbed: int | None = None
         self._sealed: deque[Batch] = deque()
-        self._moved = False
         self._since_ms: int | None = None
         self._not_before_ms = 0
 
@@ -79,7 +78,7 @@ class StoreBuffer:
                 case AlarmsNow(alarms):
                     self._alarms = alarms
                 case CompactedTo():
-                    self._moved = True
+                    pass  # Every batch says the compact revision.
 
     def erase(self, numbers: list[int], *, scrubbed: int, done: bool, now_ms: int) -> None:
         """Gather rows that a compaction made invisible."""
