@@ -1,0 +1,72 @@
+"""A plan: everything a run does, as data. Made from a seed once, then run without its maker.
+
+Rule of this file: shapes and their JSON. First line: seed, tier, workload, options. Then one
+item a line, ordered by time. Dropping any item leaves a valid plan: that is what shrinking does.
+"""
+
+from typing import NamedTuple
+
+from attrs import evolve, field, frozen
+
+from sim.ops import Json
+
+
+class Item(NamedTuple):
+    """One intent at a time: of a client, a watcher or the world.
+
+    `who`: "client" (with `number`), "watcher" (with `number`) or "fault". `do` names the intent,
+    `args` its arguments. A client begins an item at its time or when its last one has ended.
+    """
+
+    time_ms: int
+    who: str
+    number: int
+    do: str
+    args: dict[str, Json]
+
+
+@frozen
+class Options:
+    """The swarm vector: what differs from run to run beside the items."""
+
+    members: int = 3
+    engine: str = "perfect"
+    """perfect, local (one member) or, once it exists, raft."""
+    workload: str = "register"
+    clients: int = 6
+    watchers: int = 4
+    duration_ms: int = 60_000
+    """Faults and requests end by then; the world heals and the run ends quietly."""
+    tick_ms: int = 100
+    snapshot_entries: int = 200
+    """Members cut their log after so many entries; 0 never."""
+    pack_bytes: int = 65_536
+    keys: int = 6
+    value_bytes: int = 10
+    timeout_ms: int = 2_000
+    """A client's deadline."""
+    link_ms: int = 1
+    """Mean one-way delay."""
+    datagrams: bool = False
+    drift_ppm: int = 0
+    buggify: float = 0.0
+    strict_directories: bool = False
+    segment_bytes: int = 16_384
+    quota_bytes: int = 1 << 40
+    faults: tuple[str, ...] = ()
+    """Fault groups that are on: message, partition, clock, process, disk, operations, client."""
+    bug: str = ""
+    """A planted bug's name, of `sim.planted`."""
+
+
+@frozen
+class Plan:
+    """A whole run to be."""
+
+    seed: int
+    options: Options = Options()
+    items: tuple[Item, ...] = field(default=())
+
+    def with_items(self, items: tuple[Item, ...]) -> "Plan":
+        """Return the same plan with other items."""
+        return evolve(self, items=items)
