@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import outcome
 
@@ -28,6 +28,38 @@ SWITCH_INTERVAL_S = 0.0002
 
 The default of 5 ms is what a finished fdatasync would wait behind a busy reactor.
 """
+
+
+class HelperSync(Protocol):
+    """What an owner sees of a `Syncer`."""
+
+    def request(self, position: int) -> None:
+        """Ask that all bytes up to `position` become durable; positions never go back."""
+        ...
+
+    def reached(self) -> int | None:
+        """Return the newest durable position if it moved; raise what the sync raised."""
+        ...
+
+    def close(self) -> None:
+        """Sync what is still requested and end."""
+        ...
+
+
+class HelperJobs(Protocol):
+    """What an owner sees of `Jobs`."""
+
+    def submit(self, job: Callable[[], T], done: Callable[[outcome.Maybe[T]], None]) -> None:
+        """Run `job` beside the turns, later `done` in the owner's `deliver`."""
+        ...
+
+    def deliver(self) -> int:
+        """Call `done` of every job that has finished; return how many there were."""
+        ...
+
+    def close(self) -> None:
+        """End after the jobs begun or queued."""
+        ...
 
 
 class Syncer:
@@ -168,6 +200,13 @@ class Jobs:
         while (perform := self._jobs.get()) is not None:
             self._finished.append(perform())
             self._wake()
+
+
+def threads(sync: Callable[[], object], wake: Callable[[], None]) -> tuple[Syncer, Jobs]:
+    """Start a member's two helper threads."""
+    syncer = Syncer(sync, wake)
+    syncer.start()
+    return syncer, Jobs("jobs", wake)
 
 
 def take_realtime_priority() -> bool:

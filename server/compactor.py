@@ -1,6 +1,6 @@
 """Runs automatic compaction: samples the clock, proposes what `core.autocompaction` decides."""
 
-import time
+from collections.abc import Callable
 
 import trio
 
@@ -18,7 +18,13 @@ class Compactor:
     """Proposes compactions while this member leads."""
 
     def __init__(
-        self, setting: Periodic | KeepRevisions, port: ClientPort, node: Node, log: Logger
+        self,
+        setting: Periodic | KeepRevisions,
+        port: ClientPort,
+        node: Node,
+        log: Logger,
+        *,
+        now_ms: Callable[[], int],
     ) -> None:
         self._policy: KeepNewest | KeepPeriod = (
             KeepNewest(setting.revisions)
@@ -28,6 +34,7 @@ class Compactor:
         self._port = port
         self._node = node
         self._log = log
+        self._now_ms = now_ms
 
     async def run(self) -> None:
         """Look once a second, for ever."""
@@ -37,7 +44,7 @@ class Compactor:
             await trio.sleep(LOOK_S)
 
     def _look(self) -> None:
-        target = self._policy.step(time.monotonic_ns() // 1_000_000, self._node.state.revision)
+        target = self._policy.step(self._now_ms(), self._node.state.revision)
         if target is None:
             return
 

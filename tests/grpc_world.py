@@ -124,7 +124,7 @@ class GrpcWorld:
             slow=SlowLog(SILENT, self.metrics, 1 << 30, 1 << 30),
         )
         self.syncer = InlineSyncer(self.port._sync_journal)
-        self.port._syncer = self.syncer  # type: ignore[assignment]  # a double
+        self.port._syncer = self.syncer
         self.port._jobs = InlineJobs()  # type: ignore[assignment]  # a double
         self.clients: list[Client] = []
         self.now_ms = self.inner.now_ms

@@ -28,7 +28,7 @@ from net.http2.limits import Http2Settings
 from net.listen import PeerInfo
 from net.metrics import Metrics
 from net.slow import SlowLog
-from net.syncer import Jobs, Syncer
+from net.syncer import HelperJobs, HelperSync, threads
 from net.tally import Tally
 
 STREAM_BYTES_HIGH = 1 << 20
@@ -52,6 +52,21 @@ class Http(Protocol):
     ) -> Http1Response | Http1Pending | None: ...
 
 
+class Helpers(Protocol):
+    """Who syncs the journal and does the other slow jobs, beside the turns: threads, or a double.
+
+    `wake` may be called from any thread; it makes the reactor take a turn.
+    """
+
+    def __call__(
+        self, sync: Callable[[], object], wake: Callable[[], None]
+    ) -> tuple[HelperSync, HelperJobs]: ...
+
+
+def _now_us() -> int:
+    return perf_counter_ns() // 1000
+
+
 class ClientPort:
     """All client connections of one member."""
 
@@ -67,6 +82,8 @@ class ClientPort:
         settings: Http2Settings,
         http: Http,
         slow: SlowLog,
+        helpers: Helpers = threads,
+        now_us: Callable[[], int] = _now_us,
     ) -> None:
         self.dirty: list[ClientConnection] = []
         self._driver = driver
@@ -79,20 +96,20 @@ class ClientPort:
         self._settings = settings
         self._http = http
         self._slow = slow
-        self._syncer: Syncer | None = None
-        self._jobs: Jobs | None = None
+        self._helpers = helpers
+        self._now_us = now_us
+        self._syncer: HelperSync | None = None
+        self._jobs: HelperJobs | None = None
         self._done: list[DriverInput] = []
         self._notices: deque[Notify] = deque()
         self._blocked: dict[Call, None] = {}
         self._questions: list[tuple[Hidden, int]] = []
         encoder.set_term(driver.engine.role.term)
 
-    def start(self, wake: Callable[[], None], *, realtime: bool = False) -> None:
+    def start(self, wake: Callable[[], None]) -> None:
         """Begin the helper threads; `wake` makes the reactor take a turn."""
-        self._driver.clock_us = _now_us
-        self._syncer = Syncer(self._sync_journal, wake, realtime=realtime)
-        self._syncer.start()
-        self._jobs = Jobs("jobs", wake)
+        self._driver.clock_us = self._now_us
+        self._syncer, self._jobs = self._helpers(self._sync_journal, wake)
 
     def close(self) -> None:
         """End the helper threads; what was being synced is synced."""
@@ -122,9 +139,9 @@ class ClientPort:
         services = self._services
         services.now_ms = now_ms
         inputs = self._gather(now_ms)
-        began_us = _now_us()
+        began_us = self._now_us()
         io = self._driver.turn(now_ms, inputs)
-        took_us = _now_us() - began_us
+        took_us = self._now_us() - began_us
         self._metrics.turn_us.observe(took_us)
         if took_us > self._slow.apply_ms * 1000:
             self._tell_slow_turn(io, took_us // 1000, now_ms)
@@ -230,10 +247,10 @@ class ClientPort:
         """Run a job in its thread; a full disk is a result, any other error ends the member."""
         assert self._jobs is not None, "INV-PORT-STARTED"
 
-        began_us = _now_us()
+        began_us = self._now_us()
 
         def done(result: outcome.Maybe[object]) -> None:
-            self._tally.job_took(job.kind, _now_us() - began_us)
+            self._tally.job_took(job.kind, self._now_us() - began_us)
             full = result.error if isinstance(result, outcome.Error) else None
             then(full if isinstance(full, DiskFull) else result.unwrap())
 
@@ -243,9 +260,9 @@ class ClientPort:
         return lambda result: self._done.append(JobDone(job.kind, result))
 
     def _sync_journal(self) -> Any:
-        began = _now_us()
+        began = self._now_us()
         self._driver.journal.sync()
-        self._metrics.wal_fsync_us.observe(_now_us() - began)
+        self._metrics.wal_fsync_us.observe(self._now_us() - began)
 
     def _expire_questions(self, now_ms: int) -> None:
         waiting: list[tuple[Hidden, int]] = []
@@ -268,7 +285,3 @@ class ClientPort:
 
 def _stream_of(call: Call) -> object:
     return call.watch_stream if isinstance(call, WatchCall) else call
-
-
-def _now_us() -> int:
-    return perf_counter_ns() // 1000

@@ -83,6 +83,7 @@ class Services:
         *,
         txn_ops_max: int,
         watch_jitter_ms_max: int,
+        bits: Callable[[int], int] = randbits,
     ) -> None:
         self.inputs: list[DriverInput] = []
         self.now_ms = 0
@@ -90,6 +91,7 @@ class Services:
         self._administration = administration
         self._txn_ops_max = txn_ops_max
         self._watch_jitter_ms_max = watch_jitter_ms_max
+        self._bits = bits
         self.watch_calls: dict[WatchCall, None] = {}
         self.methods: Mapping[bytes, tuple[Kind, Method]] = self._table()
 
@@ -127,7 +129,7 @@ class Services:
         if method.name == _WATCH:
             call = WatchCall(connection, stream, method.metrics, self.now_ms)
             stream.state = call
-            jitter_ms = randbits(16) * self._watch_jitter_ms_max >> 16
+            jitter_ms = self._bits(16) * self._watch_jitter_ms_max >> 16
             self.watch_calls[call] = None
             connection.open(stream)
             self.inputs.append(WatchOpened(call.watch_stream, jitter_ms))
@@ -263,7 +265,7 @@ class Services:
     def lease_grant(self, method: Method, call: Call, message: bytes) -> None:
         """Lease.LeaseGrant; an id of 0 asks for one, drawn here."""
         request = pb.LeaseGrantRequest.FromString(message)
-        lease_id = request.ID or randbits(62) + 1
+        lease_id = request.ID or self._bits(62) + 1
         self.inputs.append(Offered(call, LeaseGrant(lease_id, request.TTL), len(message)))
 
     def lease_revoke(self, method: Method, call: Call, message: bytes) -> None:
