@@ -1,0 +1,297 @@
+"""The network between members: links as TCP has them, with connection epochs.
+
+Rule of this file: a connection is FIFO in each direction and loses nothing but by ending; a message
+of an ended connection is never delivered. What a partition holds waits, as in a socket's buffers,
+until the way is free or both ends give the connection up. Each fault has a grip of its own: a way
+is free when nobody holds it.
+
+    hold      nothing passes in one direction; after `SILENCE_US` the connection is given up
+    lose      half-open: what is sent is lost, and the sender is not told
+    delay     each message waits an exponential time more, in order
+    rate      messages leave one after the other, at so many bytes a second
+    reset     the connection ends now; what was under way in either direction is lost
+
+In datagram mode there are no connections: messages are dropped, doubled and overtaken. It is for
+engines that say they stand it.
+"""
+
+from typing import NamedTuple, Protocol
+
+from attrs import define, field
+
+from sim.world import DROP, NET, RECV, SEND, World
+
+SILENCE_US = 3_000_000
+"""A connection that was held for so long is given up by both ends."""
+CONNECT_US = 20_000
+"""A connection stands at most so much later than it could."""
+TOLD_US = 5_000
+"""An end of a connection is known at most so much later; less than a new one takes."""
+
+
+class Port(Protocol):
+    """What a member shows to the network."""
+
+    def link_up(self, peer: int) -> None:
+        """A connection to a peer stands."""
+        ...
+
+    def link_down(self, peer: int) -> None:
+        """The connection to a peer is gone."""
+        ...
+
+    def arrived(self, peer: int, data: object) -> None:
+        """A message came."""
+        ...
+
+
+class Noise(NamedTuple):
+    """How datagrams fare on one way: chances in percent."""
+
+    drop: int = 0
+    twice: int = 0
+    swap: int = 0
+
+
+class _Packet(NamedTuple):
+    epoch: int
+    number: int
+    data: object
+    size: int
+
+
+@define
+class _Way:
+    """One direction between two members."""
+
+    holds: int = 0
+    losses: int = 0
+    delays_us: list[int] = field(factory=list[int])
+    rates: list[int] = field(factory=list[int])
+    noises: list[Noise] = field(factory=list[Noise])
+    last_us: int = 0
+    """When the last message under way arrives: none overtakes it."""
+    leaves_us: int = 0
+    """When the wire is free for the next message, at a rate."""
+    held: list[_Packet] = field(factory=list[_Packet])
+
+
+@define
+class _Link:
+    """The connection of two members."""
+
+    epoch: int = 0
+    is_up: bool = False
+    is_wanted: bool = False
+    """An attempt to connect is under way."""
+
+
+class Network:
+    """All links of a cluster. Attach a running member's port; detach it when the member ends."""
+
+    def __init__(
+        self, world: World, size: int, *, delay_us: int = 1000, datagrams: bool = False
+    ) -> None:
+        self.world = world
+        self.size = size
+        self.delay_us = delay_us
+        self.datagrams = datagrams
+        self.messages = 0
+        self._ports: dict[int, Port] = {}
+        self._links = {(a, b): _Link() for b in range(size) for a in range(b)}
+        self._ways = {(a, b): _Way() for a in range(size) for b in range(size) if a != b}
+        self._ids = {way: way[0] * size + way[1] for way in self._ways}
+        self._chances = {(a, b): world.chance(f"net/{a}>{b}") for a, b in self._ways}
+
+    # Members.
+
+    def attach(self, member: int, port: Port) -> None:
+        """A member runs: connect it to all that run."""
+        self._ports[member] = port
+        for peer in range(self.size):
+            if peer != member and peer in self._ports:
+                self._want(member, peer)
+
+    def detach(self, member: int) -> None:
+        """A member ended: nothing reaches it any more, and its peers are told."""
+        self._ports.pop(member, None)
+        for peer in range(self.size):
+            if peer != member:
+                self._break(member, peer)
+
+    def is_free(self, a: int, b: int) -> bool:
+        """Whether two members run and nothing between them is held or lost, in both directions."""
+        if a not in self._ports or b not in self._ports:
+            return False
+        there, back = self._ways[a, b], self._ways[b, a]
+        return not (there.holds or back.holds or there.losses or back.losses)
+
+    def send(self, source: int, target: int, data: object, *, size: int, what: str) -> None:
+        """Send a message; without a connection it is lost."""
+        link = self._link(source, target)
+        world = self.world
+        self.messages += 1
+        number = self.messages
+        world.note(SEND, NET, self._ids[source, target], number, size, what)
+        if not link.is_up:
+            world.note(DROP, NET, self._ids[source, target], number, "no connection")
+            return
+        packet = _Packet(link.epoch, number, data, size)
+        if self.datagrams and (noise := self._noise(source, target)) is not None:
+            self._send_noisily(source, target, packet, noise)
+        else:
+            self._forward(source, target, packet)
+
+    # Faults: each call of one of the first five takes a grip, which the same call lets go of.
+
+    def hold(self, source: int, target: int, *, on: bool) -> None:
+        """Let nothing pass in one direction, or let it pass again."""
+        way = self._ways[source, target]
+        way.holds += 1 if on else -1
+        assert way.holds >= 0, "a grip was let go twice"
+        if on:
+            epoch = self._link(source, target).epoch
+            self.world.after_us(SILENCE_US, lambda: self._give_up(source, target, epoch))
+        elif not way.holds:
+            held, way.held = way.held, []
+            for packet in held:
+                self._forward(source, target, packet)
+            self._want(source, target)
+
+    def lose(self, source: int, target: int, *, on: bool) -> None:
+        """Lose what is sent in one direction, untold; at the end the connection breaks."""
+        self._ways[source, target].losses += 1 if on else -1
+        if not on:
+            self.reset(source, target)
+
+    def delay(self, source: int, target: int, mean_us: int, *, on: bool) -> None:
+        """Let each message wait an exponential time more."""
+        _grip(self._ways[source, target].delays_us, mean_us, on)
+
+    def rate(self, source: int, target: int, bytes_per_s: int, *, on: bool) -> None:
+        """Let messages leave at a rate."""
+        _grip(self._ways[source, target].rates, bytes_per_s, on)
+
+    def noise(self, source: int, target: int, noise: Noise, *, on: bool) -> None:
+        """Lose, double and swap datagrams."""
+        noises = self._ways[source, target].noises
+        if on:
+            noises.append(noise)
+        else:
+            noises.remove(noise)
+
+    def reset(self, a: int, b: int) -> None:
+        """Break the connection of two members; a new one follows."""
+        self._break(a, b)
+        self._want(a, b)
+
+    # How messages travel.
+
+    def _link(self, a: int, b: int) -> _Link:
+        return self._links[(a, b) if a < b else (b, a)]
+
+    def _forward(self, source: int, target: int, packet: _Packet, *, early: bool = False) -> None:
+        way = self._ways[source, target]
+        if way.losses:
+            self.world.note(DROP, NET, self._ids[source, target], packet.number, "half-open")
+            return
+        if way.holds:
+            way.held.append(packet)
+            return
+        now = self.world.now_us
+        chance = self._chances[source, target]
+        arrival = now + self.delay_us // 2 + int(chance.random() * self.delay_us)
+        for mean in way.delays_us:
+            arrival += int(chance.expovariate(1.0) * mean)
+        for rate in way.rates:
+            way.leaves_us = max(way.leaves_us, now) + packet.size * 1_000_000 // max(1, rate)
+            arrival = max(arrival, way.leaves_us)
+        if not early:
+            arrival = way.last_us = max(arrival, way.last_us + 1)
+        self.world.at(arrival, lambda: self._arrive(source, target, packet))
+
+    def _arrive(self, source: int, target: int, packet: _Packet) -> None:
+        if packet.epoch != self._link(source, target).epoch:
+            self.world.note(DROP, NET, self._ids[source, target], packet.number, "old connection")
+            return
+        way = self._ways[source, target]
+        if way.holds:
+            way.held.append(packet)
+            return
+        self.world.note(RECV, NET, self._ids[source, target], packet.number)
+        self._ports[target].arrived(source, packet.data)
+
+    def _noise(self, source: int, target: int) -> Noise | None:
+        noises = self._ways[source, target].noises
+        return noises[-1] if noises else None
+
+    def _send_noisily(self, source: int, target: int, packet: _Packet, noise: Noise) -> None:
+        chance = self._chances[source, target]
+        if chance.random() * 100 < noise.drop:
+            self.world.note(DROP, NET, self._ids[source, target], packet.number, "noise")
+            return
+        early = chance.random() * 100 < noise.swap
+        self._forward(source, target, packet, early=early)
+        if chance.random() * 100 < noise.twice:
+            self._forward(source, target, packet)
+
+    # How connections come and go.
+
+    def _want(self, a: int, b: int) -> None:
+        """Connect, as soon as it is possible."""
+        link = self._link(a, b)
+        if link.is_up or link.is_wanted or not self._can_connect(a, b):
+            return
+        link.is_wanted = True
+        chance = self._chances[min(a, b), max(a, b)]
+        delay_us = TOLD_US + int(chance.random() * (CONNECT_US - TOLD_US))
+        self.world.after_us(delay_us, lambda: self._connect(a, b))
+
+    def _can_connect(self, a: int, b: int) -> bool:
+        if a not in self._ports or b not in self._ports:
+            return False
+        return not (self._ways[a, b].holds or self._ways[b, a].holds)
+
+    def _connect(self, a: int, b: int) -> None:
+        link = self._link(a, b)
+        link.is_wanted = False
+        if link.is_up or not self._can_connect(a, b):
+            return
+        link.is_up = True
+        link.epoch += 1
+        self._ports[a].link_up(b)
+        self._ports[b].link_up(a)
+
+    def _break(self, a: int, b: int) -> None:
+        link = self._link(a, b)
+        if not link.is_up:
+            return
+        link.is_up = False
+        link.epoch += 1
+        for way in (self._ways[a, b], self._ways[b, a]):
+            way.held.clear()
+        self._tell_down(a, b)
+        self._tell_down(b, a)
+
+    def _tell_down(self, member: int, peer: int) -> None:
+        port = self._ports.get(member)
+        if port is None:
+            return
+
+        def tell() -> None:
+            if self._ports.get(member) is port:
+                port.link_down(peer)
+
+        self.world.after_us(int(self._chances[peer, member].random() * TOLD_US), tell)
+
+    def _give_up(self, source: int, target: int, epoch: int) -> None:
+        link = self._link(source, target)
+        if link.epoch == epoch and self._ways[source, target].holds:
+            self._break(source, target)
+
+
+def _grip(grips: list[int], value: int, on: bool) -> None:
+    if on:
+        grips.append(value)
+    else:
+        grips.remove(value)
