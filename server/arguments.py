@@ -19,6 +19,10 @@ class ArgumentError(Exception):
     """An argument that cannot be read; the text is a sentence that says what to do."""
 
 
+class ConfigFileError(Exception):
+    """A configuration file that cannot be used; the text is a sentence that says why."""
+
+
 @attrs.frozen
 class Setting:
     """The text somebody gave to a setting, and how they wrote it (for messages)."""

@@ -16,7 +16,7 @@ from typing import Final
 
 import yaml
 
-from server.arguments import Setting
+from server.arguments import ConfigFileError, Setting
 from server.flags import Flag, nearest
 
 _BLOCKS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -52,10 +52,6 @@ _BLOCKS: Final[Mapping[str, Mapping[str, str]]] = {
     "discovery-config": {"token": "discovery-token", "endpoints": "discovery-endpoints"},
 }
 _UNSET: Final = ("", "~", "null")
-
-
-class ConfigFileError(Exception):
-    """A configuration file that cannot be used; the text is a sentence that says why."""
 
 
 def read_config_file(text: str, path: str, flags: Mapping[str, Flag]) -> dict[str, Setting]:

@@ -17,9 +17,8 @@ import trio
 from click.shell_completion import CompletionItem
 
 from net.telemetry import Logger
-from server.arguments import ArgumentError, Setting, read_arguments
+from server.arguments import ArgumentError, ConfigFileError, Setting, read_arguments
 from server.config import Config, ConfigError, configure
-from server.configfile import ConfigFileError
 from server.flags import Flag, variable
 from server.inert import REFUSED
 from server.logs import Outputs, open_log, open_outputs

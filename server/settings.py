@@ -12,8 +12,7 @@ from typing import Final
 
 import attrs
 
-from server.arguments import Setting
-from server.configfile import ConfigFileError, read_config_file
+from server.arguments import ConfigFileError, Setting
 from server.flags import SECTIONS, Flag, by_name, nearest, variable
 from server.inert import INERT_SECTIONS, REFUSED_SECTION
 
@@ -54,6 +53,9 @@ def gather(
         text = read_file(file.text)
     except OSError as fault:
         raise ConfigFileError(f"{file.origin}: cannot read it: {fault.strerror}.") from fault
+    # YAML is loaded for those who write it: a start without a file need not wait for it.
+    from server.configfile import read_config_file
+
     settings = read_config_file(text, file.text, ALL_FLAGS)
     ignored = sorted({**from_environment, **arguments}.items())
     notices = tuple(

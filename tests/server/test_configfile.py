@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from server.configfile import ConfigFileError, read_config_file
+from server.arguments import ConfigFileError
+from server.configfile import read_config_file
 from server.settings import ALL_FLAGS
 
 SAMPLE = """\

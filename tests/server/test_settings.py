@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.configfile import ConfigFileError
+from server.arguments import ConfigFileError
 from server.settings import ALL_FLAGS, Notice, variable
 from tests.configured import settings
 
