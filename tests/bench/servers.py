@@ -132,7 +132,11 @@ class Server:
         with self.log.open("ab") as log:
             self.began_ns = time.monotonic_ns()
             self.process = subprocess.Popen(
-                self.kind.command(self.place), stdout=log, stderr=log, cwd=CHECKOUT
+                self.kind.command(self.place),
+                stdout=log,
+                stderr=log,
+                cwd=CHECKOUT,
+                env=_installed(),
             )
 
     @property
@@ -212,6 +216,17 @@ class Server:
             return 0
         finally:
             connection.close()
+
+
+def _installed() -> dict[str, str]:
+    """The environment, where Python keeps the byte code of what it has compiled.
+
+    An installed Trine has its byte code beside it; a checkout on a machine where
+    PYTHONDONTWRITEBYTECODE is set compiles all of itself at each start, which takes 0.12 s.
+    """
+    environment = {**os.environ}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
 
 
 def free_ports(count: int) -> list[int]:
