@@ -53,6 +53,8 @@ TRUNCATION: Final = 5
 OPENING: Final = 6
 FRAME_TYPES: Final = frozenset({PACK, HARD_STATE, SNAPSHOT_MARK, STORE_SWITCH, TRUNCATION, OPENING})
 
+TOO_LONG: Final = "a batch that is longer than its segment"
+
 
 class Position(NamedTuple):
     """A place in the journal. Positions are ordered as the bytes were appended."""
@@ -293,7 +295,7 @@ def decode_batch(image: bytes, number: int, offset: int, chain: int) -> Batch | 
     if head.previous != chain:
         return "a batch that does not continue what stands before it"
     if head.end > len(image):
-        return "a batch that is longer than its segment"
+        return TOO_LONG
     frames: list[Placed] = []
     at, seed = offset + HEAD_BYTES, head.crc
     for _ in range(head.count):

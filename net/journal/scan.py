@@ -3,7 +3,8 @@
 Rule of this file: it reads and judges, and writes nothing. The journal ends where the first batch
 fails to verify or to continue the chain. Every head that verifies, also those behind that end,
 records an end that was synced when it was written; if one is above the end found, durable bytes are
-gone: `Survey.damage`. Cost: one read of every segment, one segment in memory at a time.
+gone: `Survey.damage`. Cost: one read of every segment; in memory, what one segment holds before the
+zeros that end it.
 """
 
 from collections.abc import Iterator
@@ -15,9 +16,11 @@ from net.disk import Disk
 from net.journal.errors import JournalDamaged, JournalUnreadable
 from net.journal.layout import (
     FORMAT_VERSION,
+    HEAD_BYTES,
     HEADER_BYTES,
     PACK,
     SNAPSHOT_MARK,
+    TOO_LONG,
     TRUNCATION,
     Batch,
     Frame,
@@ -34,6 +37,8 @@ from net.journal.log import Log
 START = Position(0, 0)
 _SUFFIX = ".seg"
 _DIGITS = 16
+_SLICE_BYTES = 1 << 18
+_BLANK = bytes(_SLICE_BYTES)
 
 
 def segment_path(directory: str, number: int) -> str:
@@ -93,13 +98,34 @@ class _Evidence:
     claims: dict[int, Position] = attrs.Factory(dict[int, Position])
     """The same for each segment in which such heads stand."""
 
-    def gather(self, image: bytes, number: int, start: int) -> int:
+    def gather(self, image: "_Image", number: int, start: int) -> int:
         """Search a segment from `start`; return how many torn bytes there are at least."""
-        found = heads(image, number, start)
+        found = heads(image.data, number, start)
         self.claims[number] = max((head.synced for head in found), default=START)
         self.claim = max(self.claim, self.claims[number])
         end = max((head.end for head in found), default=start)
-        return min(end, len(image)) - start
+        return min(end, image.size_bytes) - start
+
+
+@attrs.define
+class _Image:
+    """A segment as read: all of it, or less by zeros at its end that nobody asked for yet.
+
+    A prepared segment is zeros to its end, and the newest one mostly: making memory for them
+    costs five times as much as looking at them.
+    """
+
+    data: bytes
+    size_bytes: int
+
+    def batch_at(self, number: int, offset: int, chain: int) -> Batch | str:
+        """Return what `decode_batch` does for the whole segment."""
+        batch = decode_batch(self.data, number, offset, chain)
+        if batch == TOO_LONG and len(self.data) < self.size_bytes:
+            # Its last payload may end with zeros.
+            self.data = self.data.ljust(self.size_bytes, b"\0")
+            batch = decode_batch(self.data, number, offset, chain)
+        return batch
 
 
 def survey(disk: Disk, directory: str) -> Survey:
@@ -115,7 +141,7 @@ def survey(disk: Disk, directory: str) -> Survey:
     for number in numbers:
         path = segment_path(directory, number)
         image = _image(disk, path)
-        header = decode_header(image)
+        header = decode_header(image.data)
         if header is not None:
             _check_readable(header, path)
         if header is None or header.number != number:
@@ -128,10 +154,17 @@ def survey(disk: Disk, directory: str) -> Survey:
     return result
 
 
-def _image(disk: Disk, path: str) -> bytes:
+def _image(disk: Disk, path: str) -> _Image:
     file = disk.open(path, writable=False)
     try:
-        return file.read(0, file.size_bytes())
+        size_bytes = end = file.size_bytes()
+        while end:
+            start = (end - 1) // _SLICE_BYTES * _SLICE_BYTES
+            if file.read(start, end - start) != _BLANK[: end - start]:
+                break
+            end = start
+        # A head that stands at the end of what is written may itself end with zeros.
+        return _Image(file.read(0, min(end + HEAD_BYTES, size_bytes)), size_bytes)
     finally:
         file.close()
 
@@ -159,21 +192,21 @@ def _continues(result: Survey, header: Header, present: frozenset[int]) -> bool:
     return header.previous == result.end and header.previous_chain == result.chain
 
 
-def _begins(image: bytes, header: Header) -> bool:
+def _begins(image: _Image, header: Header) -> bool:
     """Is the first batch there? It carries what dropping segments loses: a header alone is none."""
-    first = decode_batch(image, header.number, HEADER_BYTES, header_chain(image))
+    first = image.batch_at(header.number, HEADER_BYTES, header_chain(image.data))
     return isinstance(first, Batch)
 
 
-def _accept(result: Survey, evidence: _Evidence, image: bytes, header: Header) -> None:
+def _accept(result: Survey, evidence: _Evidence, image: _Image, header: Header) -> None:
     """Take the segment into the log, up to its first batch that fails."""
     if not result.accepted:
         result.log = Log(header.base_index, header.base_term)
     result.accepted.append(header.number)
     result.log.begin_segment(header.number)
-    offset, chain, count = HEADER_BYTES, header_chain(image), 0
+    offset, chain, count = HEADER_BYTES, header_chain(image.data), 0
     packs: list[Index] = []
-    while isinstance(batch := decode_batch(image, header.number, offset, chain), Batch):
+    while isinstance(batch := image.batch_at(header.number, offset, chain), Batch):
         path = segment_path(result.directory, header.number)
         for placed in batch.frames:
             replay(placed, result.log, result.latest, path)
@@ -189,7 +222,7 @@ def _accept(result: Survey, evidence: _Evidence, image: bytes, header: Header) -
     span = (packs[0], packs[-1]) if packs else None
     stop = batch if torn_bytes else "the end"
     result.reports.append(
-        SegmentReport(header.number, len(image), True, offset, count, span, stop, torn_bytes)
+        SegmentReport(header.number, image.size_bytes, True, offset, count, span, stop, torn_bytes)
     )
 
 
@@ -210,14 +243,16 @@ def replay(placed: Placed, log: Log, latest: dict[int, Frame], path: str) -> Non
 
 
 def _set_aside(
-    result: Survey, evidence: _Evidence, image: bytes, number: int, *, blank: bool
+    result: Survey, evidence: _Evidence, image: _Image, number: int, *, blank: bool
 ) -> None:
     torn_bytes = evidence.gather(image, number, 0)
     is_spare = blank and torn_bytes == 0 and bool(result.accepted)
     (result.spare if is_spare else result.leftover).append(number)
     result.torn_bytes += torn_bytes
     stop = "prepared, not written" if is_spare else "does not continue the journal"
-    result.reports.append(SegmentReport(number, len(image), False, 0, 0, None, stop, torn_bytes))
+    result.reports.append(
+        SegmentReport(number, image.size_bytes, False, 0, 0, None, stop, torn_bytes)
+    )
 
 
 def _judge(result: Survey, evidence: _Evidence) -> JournalDamaged | None:
