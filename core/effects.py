@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from core.answers import Answer
+from core.errors import Failure
 from core.machine import Applied
-from core.operations import Command
+from core.operations import Command, Query
 from core.watching import Message, WatchStream
 
 
@@ -44,5 +45,20 @@ class Erase(NamedTuple):
     done: bool
 
 
-Effect = Propose | ReadIndex | Reply | Notify | Applied | Erase
+class AskLeader(NamedTuple):
+    """Pass a question on to the member that leads; its answer comes back under the number."""
+
+    number: int
+    leader: int
+    query: Query
+
+
+class EndStream(NamedTuple):
+    """End a Watch RPC with a status."""
+
+    stream: WatchStream
+    failure: Failure
+
+
+Effect = Propose | ReadIndex | Reply | Notify | Applied | Erase | AskLeader | EndStream
 """`Applied` itself asks that what a command did is written to the store, with the next batch."""

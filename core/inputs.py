@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from core.answers import Answer
 from core.codec import Proposed
 from core.operations import Command, Query
+from core.state import State
 from core.watching import WatchCreate, WatchStream
 
 
@@ -45,13 +47,25 @@ class ReadReady(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """These proposals never entered the log: the disk is full, or there is no leader.
+    """These proposals never entered the log: the disk is full, or nobody leads.
 
     None of them and a full disk: the log still had room, but what it holds cannot be stored.
     """
 
     sequences: Sequence[int]
     disk_full: bool
+
+
+class Lost(NamedTuple):
+    """Nobody knows whether these proposals were, or will be, committed: never try again."""
+
+    sequences: Sequence[int]
+
+
+class ReadLost(NamedTuple):
+    """The round's reads cannot be confirmed: the leader changed under them."""
+
+    round: int
 
 
 class Elected(NamedTuple):
@@ -61,9 +75,30 @@ class Elected(NamedTuple):
 
 
 class Deposed(NamedTuple):
-    """This member no longer leads."""
+    """This member does not lead `term`; `leader` does, or (0) nobody that it knows of."""
 
     term: int
+    leader: int = 0
+
+
+class PeerAsked(NamedTuple):
+    """Another member passes on a question that only the leader can answer."""
+
+    token: object
+    query: Query
+
+
+class LeaderTold(NamedTuple):
+    """The leader's answer to the question of this number."""
+
+    number: int
+    answer: Answer
+
+
+class Installed(NamedTuple):
+    """Another state, further on in the same log, stands in for this member's own."""
+
+    state: State
 
 
 class Ticked(NamedTuple):
@@ -73,10 +108,11 @@ class Ticked(NamedTuple):
 
 
 class WatchOpened(NamedTuple):
-    """A Watch RPC began."""
+    """A Watch RPC began. One that wants a leader ends where nobody leads."""
 
     stream: WatchStream
     jitter_ms: int
+    wants_leader: bool = False
 
 
 class WatchAsked(NamedTuple):
@@ -119,6 +155,11 @@ Input = (
     | Committed
     | ReadReady
     | Refused
+    | Lost
+    | ReadLost
+    | PeerAsked
+    | LeaderTold
+    | Installed
     | Elected
     | Deposed
     | Ticked

@@ -68,13 +68,17 @@ class Lessor:
             return lease.ttl_s * 1000
         return max(0, deadline - self._clock_ms)
 
-    def tick(self, now_ms: int, leases: dict[int, Lease]) -> list[Lease]:
-        """Advance lease time and return the leases that just fell due, oldest deadline first."""
+    def advance(self, now_ms: int) -> None:
+        """Move lease time alone, so that what is renewed now is renewed from now on."""
         if self._last_now_ms is not None:
             step = now_ms - self._last_now_ms
             if 0 < step <= LEASE_CLOCK_STEP_MS_MAX:
                 self._clock_ms += step
         self._last_now_ms = now_ms
+
+    def tick(self, now_ms: int, leases: dict[int, Lease]) -> list[Lease]:
+        """Advance lease time and return the leases that just fell due, oldest deadline first."""
+        self.advance(now_ms)
         due: list[Lease] = []
         heap = self._heap
         while heap and heap[0][0] <= self._clock_ms and len(due) < LEASE_EXPIRIES_PER_TICK_MAX:

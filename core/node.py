@@ -3,80 +3,51 @@
 It admits commands, holds reads until they are linearizable, applies the log, answers, tells
 watchers, and decides lease expiry. It composes the other modules and adds only the order in
 which they meet. `work` does one bounded slice of what may wait: watch catch-up first, then
-range streams, hashes, and the freeing after a compaction.
+what is read in slices, and the freeing after a compaction.
 
 INV-APPLY-ONCE: an index is applied once, in order. INV-REPLY-AFTER-COMMIT: a command is
 answered when it is applied, and it is applied when the log has it durably.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from core.answers import (
-    AlarmAnswer,
-    Answer,
-    Done,
-    LeaseKeepAliveAnswer,
-    LeaseLeasesAnswer,
-    LeaseRevokeAnswer,
-    LeaseTimeToLiveAnswer,
-)
+from core import errors, inputs
+from core.answering import answer_whole, is_local
+from core.answers import Answer, LeaseKeepAliveAnswer, LeaseRevokeAnswer
 from core.codec import ProposalId, Proposed, encode
 from core.compaction import is_scrubbed, scrub_step
-from core.effects import Effect, Erase, Notify, Propose, ReadIndex, Reply
-from core.errors import NO_LEADER, NO_SPACE, REQUEST_TOO_LARGE, STOPPED, TOO_MANY_REQUESTS, Failure
-from core.hashing import HashJob, hash_step, open_hash
-from core.inputs import (
-    Abandoned,
-    Asked,
-    Committed,
-    Deposed,
-    Elected,
-    Input,
-    Offered,
-    ReadReady,
-    Refused,
-    RoomChanged,
-    Ticked,
-    WatchAsked,
-    WatchCanceled,
-    WatchClosed,
-    WatchOpened,
-    WatchProgressAsked,
-)
+from core.effects import AskLeader, Effect, EndStream, Erase, Notify, Propose, ReadIndex, Reply
+from core.errors import Failure
+from core.inputs import Asked, Committed, Input, Offered
 from core.lessor import Lessor
 from core.limits import GROWTH_PER_BYTE_MAX, PROPOSALS_WAITING_MAX
-from core.listing import Listing, is_long, next_slice, open_listing
+from core.listing import is_long
 from core.machine import Applied, LeaseGone, LeaseGranted, apply, grows
 from core.operations import (
     AlarmKind,
-    AlarmList,
     AlarmSet,
-    Barrier,
     Command,
     Compact,
     HashKv,
     LeaseExpire,
     LeaseKeepAlive,
-    LeaseLeases,
     LeaseTimeToLive,
-    Query,
     Range,
     RangeStream,
-    Txn,
-    is_serializable,
 )
+from core.patience import Overdue, Patience
 from core.quota import cost_of
 from core.ranges import PageCounts, read
 from core.records import Version
+from core.rounds import Rounds
+from core.slices import Slices
 from core.state import State
-from core.streaming import RangeCursor, next_chunk, open_cursor
-from core.txn import run
 from core.watches import WatchHub
 from core.watching import WatchStream
-from core.writes import Writer
+
+_NOBODY = object()
 
 
 @frozen
@@ -90,6 +61,10 @@ class NodeConfig:
     request_bytes_max: int
     fragment_bytes: int
     progress_interval_ms: int
+    request_timeout_ms: int = 0
+    """Who asked this long ago is told that nobody knows; 0: they wait, as in a cluster of one."""
+    election_timeout_ms: int = 0
+    """0: a cluster of one, which misses no leader."""
 
 
 class Node:
@@ -105,6 +80,8 @@ class Node:
         self.counts = PageCounts()
         self.leading_term = 0
         """The term this member leads; 0 while it follows."""
+        self.leader = 0
+        """The member that leads while this one follows; 0 if none is known, or it leads itself."""
         self.now_ms = 0
         self.expired_count = 0
         """Leases that ended because their time was over, since this member started."""
@@ -112,32 +89,37 @@ class Node:
         self._sequence = 0
         self._waiting: dict[int, object] = {}
         self._expiries: dict[int, int] = {}
-        self._reads: list[Asked] = []
-        self._rounds: dict[int, list[Asked]] = {}
-        self._round = 0
-        self._ready: list[tuple[int, list[Asked]]] = []
+        self._rounds = Rounds()
         self._parked: dict[int, list[Asked]] = {}
-        self._cursors: dict[object, RangeCursor] = {}
-        self._listings: deque[Listing] = deque()
-        self._hashes: list[HashJob] = []
+        self._slices = Slices()
+        self._patience = Patience(
+            request_ms=config.request_timeout_ms, election_ms=config.election_timeout_ms
+        )
+        self._questions: dict[int, object] = {}
+        self._question = 0
         self._physical: list[tuple[int, object, Answer]] = []
         self._alarm_proposed = False
         self._steps: dict[type, Callable[..., None]] = {
             Asked: self._ask,
             Offered: self._offer,
-            Abandoned: self._abandon,
+            inputs.Abandoned: self._abandon,
             Committed: self._commit,
-            ReadReady: self._read_ready,
-            Refused: self._refuse,
-            Elected: self._elect,
-            Deposed: self._depose,
-            Ticked: self._tick,
-            WatchOpened: self._watch_open,
-            WatchAsked: self._watch_ask,
-            WatchCanceled: self._watch_cancel,
-            WatchProgressAsked: self._watch_progress,
-            WatchClosed: self._watch_close,
-            RoomChanged: self._room,
+            inputs.ReadReady: self._read_ready,
+            inputs.Refused: self._refuse,
+            inputs.Lost: self._lose,
+            inputs.ReadLost: self._read_lost,
+            inputs.PeerAsked: self._peer_ask,
+            inputs.LeaderTold: self._leader_told,
+            inputs.Installed: self._install,
+            inputs.Elected: self._elect,
+            inputs.Deposed: self._depose,
+            inputs.Ticked: self._tick,
+            inputs.WatchOpened: self._watch_open,
+            inputs.WatchAsked: self._watch_ask,
+            inputs.WatchCanceled: self._watch_cancel,
+            inputs.WatchProgressAsked: self._watch_progress,
+            inputs.WatchClosed: self._watch_close,
+            inputs.RoomChanged: self._room,
         }
 
     def step(self, given: Input) -> Sequence[Effect]:
@@ -147,38 +129,21 @@ class Node:
 
     def begin_reads(self) -> Sequence[Effect]:
         """Send the reads gathered since the last call on one common round."""
-        if not self._reads:
-            return ()
-        self._round += 1
-        self._rounds[self._round] = self._reads
-        self._reads = []
-        return (ReadIndex(self._round),)
+        number = self._rounds.begin()
+        return (ReadIndex(number),) if number else ()
 
     def work(self) -> Sequence[Effect]:
         """Do one slice of what may wait; nothing is returned when nothing waits."""
         if self.hub.unsynced and self.hub.catch_up(self.state):
             return self._drain()
-        self._stream_step()
-        self._listing_step()
-        if self._hashes:
-            job = self._hashes[0]
-            answer = hash_step(self.state, job)
-            if answer is not None:
-                self._hashes.pop(0)
-                self._effects.append(Reply(job.token, answer))
+        self._effects += self._slices.step(self.state, self.counts)
         if not is_scrubbed(self.state):
             self._scrub()
         return self._drain()
 
     def has_work(self) -> bool:
         """Whether `work` has anything to do."""
-        return (
-            bool(self._hashes)
-            or bool(self._listings)
-            or not is_scrubbed(self.state)
-            or any(not cursor.blocked for cursor in self._cursors.values())
-            or self.hub.has_work()
-        )
+        return not is_scrubbed(self.state) or self._slices.has_work() or self.hub.has_work()
 
     @property
     def proposals_waiting(self) -> int:
@@ -206,7 +171,7 @@ class Node:
 
     def _admit(self, command: Command, size_bytes: int) -> Failure | None:
         if type(command) is not AlarmSet and len(self._waiting) >= PROPOSALS_WAITING_MAX:
-            return TOO_MANY_REQUESTS
+            return errors.TOO_MANY_REQUESTS
         room = self.config.quota_bytes - self.state.resident_bytes
         # What no request of this size can exceed is not summed up (hot path).
         if room <= GROWTH_PER_BYTE_MAX * size_bytes + GROWTH_PER_BYTE_MAX and grows(command):
@@ -214,9 +179,9 @@ class Node:
             cost = cost_of(command)
             if state.resident_bytes + cost >= self.config.quota_bytes:
                 self._raise_nospace()
-                return NO_SPACE
+                return errors.NO_SPACE
         if size_bytes > self.config.request_bytes_max:
-            return REQUEST_TOO_LARGE
+            return errors.REQUEST_TOO_LARGE
         return None
 
     def _raise_nospace(self) -> None:
@@ -232,11 +197,11 @@ class Node:
         self._effects.append(Propose(sequence, payload, command))
         return sequence
 
-    def _refuse(self, given: Refused) -> None:
+    def _refuse(self, given: inputs.Refused) -> None:
         clients_refused = any(sequence in self._waiting for sequence in given.sequences)
         for sequence in given.sequences:
             if sequence in self._waiting:
-                answer = NO_SPACE if given.disk_full else STOPPED
+                answer = errors.NO_SPACE if given.disk_full else errors.NO_LEADER
                 self._effects.append(Reply(self._waiting.pop(sequence), answer))
             elif (lease_id := self._expiries.pop(sequence, None)) is not None:
                 self._expiry_decided(lease_id)
@@ -245,9 +210,22 @@ class Node:
         if given.disk_full and (clients_refused or not given.sequences):
             self._raise_nospace()
 
-    def _abandon(self, given: Abandoned) -> None:
-        self._cursors.pop(given.token, None)
-        self._hashes = [job for job in self._hashes if job.token is not given.token]
+    def _lose(self, given: inputs.Lost) -> None:
+        for sequence in given.sequences:
+            self._forget(sequence, errors.TIMED_OUT_LEADER)
+
+    def _forget(self, sequence: int, answer: Failure) -> None:
+        """Wait no longer for a proposal: if it is committed after all, nobody is told."""
+        token = self._waiting.pop(sequence, _NOBODY)
+        if token is not _NOBODY:
+            self._effects.append(Reply(token, answer))
+        elif (lease_id := self._expiries.pop(sequence, None)) is not None:
+            self._expiry_decided(lease_id)
+        else:
+            self._alarm_proposed = False
+
+    def _abandon(self, given: inputs.Abandoned) -> None:
+        self._slices.abandon(given.token)
 
     # The log.
 
@@ -268,8 +246,8 @@ class Node:
         state.applied_term = term
         if changes:
             self.hub.publish(state, changes)
-        while self._ready and self._ready[0][0] <= index:
-            self._answer_all(self._ready.pop(0)[1])
+        for reads in self._rounds.applied(index):
+            self._answer_all(reads)
 
     def _resolve(self, proposed: Proposed, answer: Answer) -> None:
         command = proposed.command
@@ -310,17 +288,20 @@ class Node:
     # Reads.
 
     def _ask(self, given: Asked) -> None:
-        if _is_local(given.query):
+        if is_local(given.query):
             self._answer(given)
+        elif self.leader and type(given.query) in (LeaseKeepAlive, LeaseTimeToLive):
+            self._ask_leader(given)
         else:
-            self._reads.append(given)
+            self._rounds.gather(given)
 
-    def _read_ready(self, given: ReadReady) -> None:
-        reads = self._rounds.pop(given.round)
-        if given.log_index <= self.state.applied_index:
-            self._answer_all(reads)
-        else:
-            self._ready.append((given.log_index, reads))
+    def _read_lost(self, given: inputs.ReadLost) -> None:
+        for asked in self._rounds.lose(given.round):
+            self._effects.append(Reply(asked.token, errors.LEADER_CHANGED))
+
+    def _read_ready(self, given: inputs.ReadReady) -> None:
+        applied_index = self.state.applied_index
+        self._answer_all(self._rounds.ready(given.round, given.log_index, applied_index))
 
     def _answer_all(self, reads: list[Asked]) -> None:
         state, counts, effects = self.state, self.counts, self._effects
@@ -334,74 +315,32 @@ class Node:
     def _answer(self, asked: Asked) -> None:
         token, query = asked
         state = self.state
-        answer: Answer
+        answer: Answer | None
         match query:
-            case Range():
-                if is_long(state, query, self.counts):
-                    self._listings.append(open_listing(state, token, query))
-                    return
-                answer = read(state, query, self.counts)
-            case Txn():
-                answer = run(state, query, Writer(state), self.counts)
+            case Range() if is_long(state, query, self.counts):
+                self._slices.open_listing(state, token, query)
+                return
             case LeaseKeepAlive():
                 self._keep_alive(asked, query.id)
                 return
-            case LeaseTimeToLive():
-                answer = self._time_to_live(query)
-            case LeaseLeases():
-                remaining = self.lessor.remaining_ms
-                order = sorted(state.leases.values(), key=lambda each: (remaining(each), each.id))
-                answer = LeaseLeasesAnswer(state.revision, [lease.id for lease in order])
-            case AlarmList():
-                alarms = [a for a in sorted(state.alarms) if query.kind in (AlarmKind.NONE, a[1])]
-                answer = AlarmAnswer(state.revision, alarms)
-            case HashKv():
-                job = open_hash(state, token, query.revision)
-                if isinstance(job, HashJob):
-                    self._hashes.append(job)
-                    return
-                answer = job
-            case RangeStream():
-                self._open_stream(token, query.range)
+            case LeaseTimeToLive() if not self.leading_term:
+                self._ask_leader(asked)
                 return
-            case Barrier():
-                answer = Done(state.revision)
-        self._effects.append(Reply(token, answer))
-
-    def _open_stream(self, token: object, query: Range) -> None:
-        cursor = open_cursor(self.state, token, query)
-        probe = read(self.state, query._replace(limit=1, count_only=True), self.counts)
-        if isinstance(probe, Failure):
-            self._effects.append(Reply(token, probe))
-            return
-        self._cursors[token] = cursor
-
-    def _stream_step(self) -> None:
-        for token, cursor in list(self._cursors.items()):
-            if cursor.blocked:
-                continue
-            chunk = next_chunk(self.state, cursor, self.counts)
-            self._effects.append(Reply(token, chunk))
-            if isinstance(chunk, Failure) or chunk.last:
-                del self._cursors[token]
-
-    def _listing_step(self) -> None:
-        """Read one slice of one long range; they take turns."""
-        if not self._listings:
-            return
-        listing = self._listings.popleft()
-        answer = next_slice(self.state, listing, self.counts)
-        if answer is None:
-            self._listings.append(listing)
-        else:
-            self._effects.append(Reply(listing.token, answer))
+            case HashKv():
+                answer = self._slices.open_hash(state, token, query)
+            case RangeStream():
+                answer = self._slices.open_stream(state, token, query.range, self.counts)
+            case _:
+                answer = answer_whole(state, self.lessor, query, self.counts)
+        if answer is not None:
+            self._effects.append(Reply(token, answer))
 
     # Leases.
 
     def _keep_alive(self, asked: Asked, lease_id: int) -> None:
         if not self.leading_term:
             # Only who keeps the deadlines can promise time.
-            self._effects.append(Reply(asked.token, NO_LEADER))
+            self._ask_leader(asked)
             return
         lease = self.state.leases.get(lease_id)
         if lease is not None and lease_id in self.lessor.expiring:
@@ -414,14 +353,6 @@ class Node:
         answer = LeaseKeepAliveAnswer(self.state.revision, lease_id, ttl_s)
         self._effects.append(Reply(asked.token, answer))
 
-    def _time_to_live(self, query: LeaseTimeToLive) -> LeaseTimeToLiveAnswer:
-        lease = self.state.leases.get(query.id)
-        if lease is None:
-            return LeaseTimeToLiveAnswer(self.state.revision, query.id, -1, 0, ())
-        keys = sorted(lease.keys) if query.keys else ()
-        remaining_s = self.lessor.remaining_ms(lease) // 1000
-        return LeaseTimeToLiveAnswer(self.state.revision, query.id, remaining_s, lease.ttl_s, keys)
-
     def _expiry_decided(self, lease_id: int) -> None:
         self.lessor.decided(lease_id)
         self._wake_parked(lease_id)
@@ -430,57 +361,135 @@ class Node:
         for asked in self._parked.pop(lease_id, ()):
             self._keep_alive(asked, lease_id)
 
-    def _elect(self, given: Elected) -> None:
+    # The leader: this member, another one, or none.
+
+    def _elect(self, given: inputs.Elected) -> None:
         self.leading_term = given.term
+        self.leader = 0
+        self._patience.leader_known()
+        self._lose_questions()
         self.lessor.promote(self.state.leases)
 
-    def _depose(self, given: Deposed) -> None:
+    def _depose(self, given: inputs.Deposed) -> None:
         self.leading_term = 0
+        if given.leader:
+            self._patience.leader_known()
+        else:
+            self._patience.leader_lost(self.now_ms)
+        if given.leader != self.leader:
+            self.leader = given.leader
+            self._lose_questions()
         self.lessor.demote()
         self._expiries.clear()
         for lease_id in list(self._parked):
             self._wake_parked(lease_id)
 
-    def _tick(self, given: Ticked) -> None:
+    def _ask_leader(self, asked: Asked) -> None:
+        """Pass on what only the leader can answer. Nobody renews a lease where nobody leads."""
+        if not self.leader:
+            self._effects.append(Reply(asked.token, errors.NO_LEADER))
+            return
+        self._question += 1
+        self._questions[self._question] = asked.token
+        self._effects.append(AskLeader(self._question, self.leader, asked.query))
+
+    def _peer_ask(self, given: inputs.PeerAsked) -> None:
+        if self.leading_term:
+            self._rounds.gather(Asked(given.token, given.query))
+        else:
+            self._effects.append(Reply(given.token, errors.NO_LEADER))
+
+    def _leader_told(self, given: inputs.LeaderTold) -> None:
+        token = self._questions.pop(given.number, _NOBODY)
+        if token is not _NOBODY:
+            self._effects.append(Reply(token, given.answer))
+
+    def _lose_questions(self) -> None:
+        for token in self._questions.values():
+            self._effects.append(Reply(token, errors.LEADER_CHANGED))
+        self._questions.clear()
+
+    def _install(self, given: inputs.Installed) -> None:
+        told = self.state.revision
+        assert given.state.applied_index > self.state.applied_index, "INV-APPLY-ONCE"
+        assert not self.leading_term, "INV-LEADER-COMPLETE"
+        self.state = given.state
+        self.counts = PageCounts()
+        self.hub.follow(self.state, told)
+        for _, token, answer in self._physical:
+            self._effects.append(Reply(token, answer))
+        self._physical.clear()
+        for reads in self._rounds.applied(self.state.applied_index):
+            self._answer_all(reads)
+
+    # Time.
+
+    def advance(self, now_ms: int) -> None:
+        """Move the clock alone: what a turn's inputs renew is renewed from now on."""
+        self.now_ms = now_ms
+        self.lessor.advance(now_ms)
+
+    def next_due_ms(self) -> int | None:
+        """Return when the next tick has something to do; None for not before an input."""
+        due = self.lessor.next_due_ms()
+        if due is not None:
+            due += self.now_ms
+        for other in (self.hub.next_tick_ms(), self._patience.next_due_ms()):
+            if other is not None and (due is None or other < due):
+                due = other
+        return due
+
+    def _tick(self, given: inputs.Ticked) -> None:
         self.now_ms = given.now_ms
+        if self.config.request_timeout_ms:
+            self._lose_patience(given.now_ms)
         due = self.lessor.tick(given.now_ms, self.state.leases)
         for lease in due:
             command = LeaseExpire(lease.id, self.leading_term, lease.generation)
             self._expiries[self._propose(command)] = lease.id
         self.hub.tick(self.state, given.now_ms)
 
+    def _lose_patience(self, now_ms: int) -> None:
+        """Tell who has waited too long that nobody knows; end streams that miss a leader."""
+        asked = Overdue(self._sequence, self._rounds.newest, self._question)
+        self._patience.mark(now_ms, asked)
+        overdue = self._patience.overdue(now_ms)
+        if overdue is not None:
+            for sequence in [each for each in self._waiting if each <= overdue.sequence]:
+                self._forget(sequence, errors.TIMED_OUT)
+            for late in self._rounds.lose_to(overdue.round):
+                self._effects.append(Reply(late.token, errors.TIMED_OUT))
+            for number in [each for each in self._questions if each <= overdue.question]:
+                self._effects.append(Reply(self._questions.pop(number), errors.TIMED_OUT))
+        if self._patience.is_leaderless(now_ms):
+            for stream in [each for each in self.hub.streams if each.wants_leader]:
+                self.hub.close(stream)
+                self._effects.append(EndStream(stream, errors.NO_LEADER))
+
     # Watches.
 
-    def _watch_open(self, given: WatchOpened) -> None:
-        self.hub.open(given.stream, self.now_ms, given.jitter_ms)
+    def _watch_open(self, given: inputs.WatchOpened) -> None:
+        stream = given.stream
+        stream.wants_leader = given.wants_leader
+        if given.wants_leader and self._patience.wants_leader():
+            self._effects.append(EndStream(stream, errors.NO_LEADER))
+            return
+        self.hub.open(stream, self.now_ms, given.jitter_ms)
 
-    def _watch_ask(self, given: WatchAsked) -> None:
+    def _watch_ask(self, given: inputs.WatchAsked) -> None:
         self.hub.create(self.state, given.stream, given.want)
 
-    def _watch_cancel(self, given: WatchCanceled) -> None:
+    def _watch_cancel(self, given: inputs.WatchCanceled) -> None:
         self.hub.cancel(self.state, given.stream, given.watch_id)
 
-    def _watch_progress(self, given: WatchProgressAsked) -> None:
+    def _watch_progress(self, given: inputs.WatchProgressAsked) -> None:
         self.hub.request_progress(self.state, given.stream)
 
-    def _watch_close(self, given: WatchClosed) -> None:
+    def _watch_close(self, given: inputs.WatchClosed) -> None:
         self.hub.close(given.stream)
 
-    def _room(self, given: RoomChanged) -> None:
+    def _room(self, given: inputs.RoomChanged) -> None:
         if isinstance(given.stream, WatchStream):
             given.stream.blocked = given.blocked
-            return
-        cursor = self._cursors.get(given.stream)
-        if cursor is not None:
-            cursor.blocked = given.blocked
-
-
-def _is_local(query: Query) -> bool:
-    """Whether a query asks for this member's own state, agreed on or not."""
-    if isinstance(query, Range):
-        return query.serializable
-    if isinstance(query, Txn):
-        return is_serializable(query)
-    if isinstance(query, RangeStream):
-        return query.range.serializable
-    return isinstance(query, HashKv)
+        else:
+            self._slices.block(given.stream, given.blocked)

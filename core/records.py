@@ -7,14 +7,18 @@ value: the value last, so that dropping it (keys_only) is a slice. Parsers accep
 """
 
 from collections.abc import Sequence
+from functools import cache
 from hashlib import sha1
 from itertools import repeat
-from operator import add
+from operator import add, methodcaller
+from struct import Struct, unpack
 from typing import NamedTuple
 
 _ONE_BYTE = tuple(bytes((n,)) for n in range(128))
 _INT64_MASK = (1 << 64) - 1
 _KEY_HEADS = tuple(b"\x0a" + size for size in _ONE_BYTE)
+_first_eight = Struct(">Q").unpack_from
+_digest = methodcaller("digest")
 
 
 class Version(NamedTuple):
@@ -56,6 +60,9 @@ def varint(number: int) -> bytes:
         return bytes((number & 0x7F | 0x80, number >> 7))
     if 0 <= number < 0x200000:
         return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14))
+    if 0 <= number < 0x10000000:
+        third = number >> 14 & 0x7F | 0x80
+        return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, third, number >> 21))
     number &= _INT64_MASK
     out = bytearray()
     while number > 0x7F:
@@ -88,7 +95,7 @@ def put_version(
     )
     # The value is copied once: it is most of the bytes.
     framed = b"".join((b"\x12", varint(len(head) + size), head, value))
-    row_hash = int.from_bytes(sha1(framed, usedforsecurity=False).digest()[:8], "big")
+    row_hash = _first_eight(sha1(framed, usedforsecurity=False).digest())[0]
     return _new_version((key, mod, create, version, lease, number, framed, size, row_hash))
 
 
@@ -106,8 +113,8 @@ def put_versions(
     shorter than 128 bytes, versions below 128, values not empty: else use `put_version`.
     """
     sizes = list(map(len, values))
-    mod_bytes = list(map(varint, mods))
-    create_bytes = mod_bytes if creates == mods else list(map(varint, creates))
+    mod_bytes = _varints(mods)
+    create_bytes = mod_bytes if creates == mods else _varints(creates)
     size_bytes = {size: b"\x2a" + varint(size) for size in set(sizes)}
     heads = list(
         map(
@@ -130,9 +137,25 @@ def put_versions(
     framed = list(
         map(b"".join, zip(map(prefixes.__getitem__, record_sizes), heads, values, strict=True))
     )
-    hashes = map(row_hash_of, framed)
+    digests = b"".join(map(_digest, map(sha1, framed)))
+    hashes = unpack(">" + "Q12x" * len(framed), digests)
     columns = zip(keys, mods, creates, versions, repeat(0), numbers, framed, sizes, hashes)
     return list(map(_new_version, columns))
+
+
+def _varints(numbers: Sequence[int]) -> list[bytes]:
+    """Return `varint` of each; a quarter of its cost where all take three bytes or more."""
+    if min(numbers) < 0x4000:
+        return list(map(varint, numbers))
+    low = _low_varints()
+    high = {number: varint(number) for number in {number >> 14 for number in numbers}}
+    return [low[number & 0x3FFF] + high[number >> 14] for number in numbers]
+
+
+@cache
+def _low_varints() -> list[bytes]:
+    """Return the first two bytes of longer varints, by their 14 bits. Cost: 3 ms, once."""
+    return [bytes((number & 0x7F | 0x80, number >> 7 | 0x80)) for number in range(0x4000)]
 
 
 def tombstone(key: bytes, *, mod: int, number: int) -> Version:
@@ -144,7 +167,7 @@ def tombstone(key: bytes, *, mod: int, number: int) -> Version:
 
 def row_hash_of(framed: bytes) -> int:
     """Return 64 hash bits of a row's wire form (sha1: half the time of blake2b at 1 KiB)."""
-    return int.from_bytes(sha1(framed, usedforsecurity=False).digest()[:8], "big")
+    return _first_eight(sha1(framed, usedforsecurity=False).digest())[0]
 
 
 def framed_without_value(version: Version) -> bytes:

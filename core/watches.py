@@ -134,6 +134,18 @@ class WatchHub:
         for group, pending in touched.items():
             self._deliver(group, pending, state.revision)
 
+    def follow(self, state: State, told: int) -> None:
+        """Go on with another state, further on than the one that was told of up to `told`.
+
+        Whoever was up to date is behind now: it gets what is between from the change log, or is
+        cancelled where that is compacted. Nothing is skipped without a word.
+        """
+        for stream in self.streams:
+            for watcher in stream.watchers.values():
+                if watcher.synced and max(watcher.start, told + 1) <= state.revision:
+                    watcher.next = max(watcher.start, told + 1)
+                    self._leave_behind(watcher)
+
     def catch_up(self, state: State) -> bool:
         """Serve one slice to all unsynced watchers that have room; whether more is to do."""
         compact_revision = state.compact_revision

@@ -77,6 +77,8 @@ class WatchStream:
     next_id: int = 0
     blocked: bool = False
     progress_at_ms: int = 0
+    wants_leader: bool = False
+    """It ends once nobody has led for long."""
     token: object = None
     """The shell's own name for it."""
 
