@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.records import put_version, put_versions
+from core.records import put_version, put_versions, varint
+from net.etcd.pb import kv_pb2
 
 COUNTS = st.integers(1, 1 << 40)
 
@@ -36,3 +37,9 @@ def test_many_versions_are_what_each_one_would_be(
         )
     ]
     assert put_versions(keys, values, mods, creates, versions, numbers) == each
+
+
+@given(st.one_of(st.integers(1, 63).map(lambda bits: (1 << bits) - 1), st.integers(1, 1 << 62)))
+def test_a_varint_is_protobufs(number: int) -> None:
+    for each in (number, number + 1 if number < 1 << 62 else 1, -number):
+        assert kv_pb2.KeyValue(lease=each).SerializeToString() == b"\x30" + varint(each)
