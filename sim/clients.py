@@ -357,9 +357,11 @@ class Clients:
         return seen
 
     def _close(self, stream: _Open) -> None:
-        stream.is_over = True
-        stream.close()
-        self._recorder.close(stream.watcher)
+        """Give a stream up; one that has ended by itself is not closed again."""
+        if not stream.is_over:
+            stream.is_over = True
+            stream.close()
+            self._recorder.close(stream.watcher)
 
     # ---- the faults that clients do
 
@@ -375,11 +377,12 @@ class Clients:
             case "reconnect":
                 slot = self._slots[self._place(item)]
                 slot.memory.home = _integer(item, "member") % self._options.members
-                for number, stream in list(slot.streams.items()):
+                streams = list(slot.streams.items())
+                self._give_up(slot, "reconnected")
+                for number, stream in streams:
                     if not stream.is_over:
                         stream.close()
                         self._seen(slot, number, stream, Seen(0, "lost", 0, reason="reconnected"))
-                self._give_up(slot, "reconnected")
             case "slow_watcher":
                 if self._options.watchers:
                     number = _integer(item, "watcher") % self._options.watchers

@@ -33,6 +33,15 @@ class Options:
     engine: str = "perfect"
     """perfect, local (one member) or, once it exists, raft."""
     workload: str = "register"
+    """One of `sim.workloads`, or several joined by "+"."""
+    mix: tuple[str, ...] = ()
+    """The client intents that are on; none named: all of the workload."""
+    operations: int = 300
+    """How many items the clients get."""
+    think_ms: int = 40
+    """Mean pause of a client between two items of a burst."""
+    nemesis_ms: int = 1_000
+    """Mean time between two faults."""
     clients: int = 6
     watchers: int = 4
     duration_ms: int = 60_000

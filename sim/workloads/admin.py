@@ -1,0 +1,93 @@
+"""Workload "admin": what operators ask, and what clients are bent to do by faults.
+
+What it does: status, hash, defragment, snapshot, member list, alarms, leadership moved by request,
+beside plain writes so that there is something to hash. The fault menu's client faults (compact,
+defragment, backup, oversized) are performed here as well.
+Checked by: convergence (equal hashes), linear for the writes, liveness.
+"""
+
+from sim.clients import Ask, Memory, Performance
+from sim.ops import Admin, Compact, Put, Range
+from sim.plan import Item
+from sim.workloads import verbs
+from sim.workloads.draw import Intent, Workload, between, key, n
+
+PREFIX = "d/"
+_KEY = key(PREFIX)
+
+
+def _put(item: Item, memory: Memory) -> Performance:
+    op = Put(verbs.text(item, "key"), verbs.value(item, memory))
+    yield from verbs.put(memory, op, verbs.at(item, memory))
+
+
+def _get(item: Item, memory: Memory) -> Performance:
+    yield from verbs.read(memory, Range(verbs.text(item, "key")), verbs.at(item, memory))
+
+
+def _admin(what: str) -> Intent:
+    def perform(item: Item, memory: Memory) -> Performance:
+        yield Ask(Admin(what), verbs.at(item, memory))
+
+    return Intent(f"admin.{what}", 8, perform, {})
+
+
+def _move_leader(item: Item, memory: Memory) -> Performance:
+    target = verbs.integer(item, "target") % memory.options.members
+    yield Ask(Admin("move_leader", target), verbs.at(item, memory))
+
+
+def _compact(item: Item, memory: Memory) -> Performance:
+    rev = verbs.past(memory, verbs.integer(item, "back"))
+    yield Ask(Compact(rev), verbs.at(item, memory))
+
+
+def _backup(item: Item, memory: Memory) -> Performance:
+    yield Ask(Admin("snapshot"), verbs.at(item, memory))
+
+
+def _oversized(item: Item, memory: Memory) -> Performance:
+    """Put a value that may be larger than a request may be."""
+    large = f"{item.time_ms}:".ljust(verbs.integer(item, "kib") * 1024, "+")
+    yield Ask(Put(f"{PREFIX}large", large), verbs.at(item, memory))
+
+
+def final(item: Item, memory: Memory) -> Performance:
+    """Read everything when all is over: at the member itself, then through the quorum."""
+    member = verbs.at(item, memory)
+    keys_only = memory.options.value_bytes > 65_536
+    everything = verbs.EVERYTHING._replace(keys_only=keys_only)
+    yield Ask(everything, member)
+    yield Ask(everything._replace(serializable=True), member)
+    yield Ask(Admin("hash"), member)
+
+
+def final_put(item: Item, memory: Memory) -> Performance:
+    """Write when all is over: somebody must be able to."""
+    yield Ask(Put("final", f"final-{verbs.integer(item, 'n')}"), verbs.at(item, memory))
+
+
+FROM_FAULTS = (
+    Intent("admin.compact", 0, _compact, {}),
+    Intent("admin.backup", 0, _backup, {}),
+    Intent("admin.oversized", 0, _oversized, {}),
+    Intent("final.read", 0, final, {}),
+    Intent("final.put", 0, final_put, {}),
+)
+"""What no mix draws: plans have it from the fault menu, or at their end."""
+
+WORKLOAD = Workload(
+    "admin",
+    PREFIX,
+    (
+        Intent("admin.put", 40, _put, {"key": _KEY, "n": n}),
+        Intent("admin.get", 15, _get, {"key": _KEY}),
+        _admin("status"),
+        _admin("hash"),
+        _admin("defragment"),
+        _admin("snapshot"),
+        _admin("members"),
+        _admin("alarms"),
+        Intent("admin.move_leader", 4, _move_leader, {"target": between(0, 4)}),
+    ),
+)
