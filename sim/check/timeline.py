@@ -1,0 +1,90 @@
+"""What a run's history turned out to be: every revision, who made it, and between which times.
+
+Rule of this file: facts derived from one accepted order of the writes; other checks build on it
+and never on an answer alone. A time bound is proved: `low` by the invocations of what must come
+before, `high` by the first answer or watch message that shows it.
+"""
+
+from bisect import bisect_left, bisect_right
+from operator import attrgetter
+from typing import NamedTuple
+
+from attrs import define, field
+
+from sim.check.model import Model
+from sim.history import NEVER_US, Call
+
+
+class Compaction(NamedTuple):
+    """A compaction that may have been, or was, in force from some time on."""
+
+    rev: int
+    low_us: int
+    """It cannot have been in force before."""
+    high_us: int
+    """It was in force from then on; `NEVER_US` if it may never have been."""
+    call: Call | None
+
+
+class Life(NamedTuple):
+    """One lease from its grant to its end."""
+
+    lease: int
+    ttl_s: int
+    granted_low_us: int
+    granted_high_us: int
+    granted_by: Call | None
+    how: str
+    """How it ended: revoked, expired, or "" where it never did."""
+    ended_low_us: int
+    ended_high_us: int
+    ended_by: Call | None
+    ended_rev: int
+
+
+@define
+class Timeline:
+    """All revisions of a run, in order."""
+
+    model: Model
+    """Its end; it remembers every revision."""
+    writers: list[Call | None]
+    """By revision: the client's operation that made it, where one did."""
+    low: list[int]
+    """By revision: it cannot have come before."""
+    high: list[int]
+    """By revision: it was there by then."""
+    compactions: list[Compaction] = field(factory=list[Compaction])
+    """In the order of their revisions."""
+    lives: dict[int, list[Life]] = field(factory=dict[int, list[Life]])
+    """By lease: its lives, oldest first."""
+    is_logged: bool = False
+    """Whether the committed log told all this."""
+
+    def surely(self, time_us: int) -> int:
+        """Return the newest revision that must have been there at a time."""
+        return max(1, bisect_left(self.high, time_us, 2) - 1)
+
+    def maybe(self, time_us: int) -> int:
+        """Return the newest revision that may have been there at a time."""
+        return max(1, bisect_right(self.low, time_us, 2) - 1)
+
+    def compacted_surely(self, time_us: int) -> Compaction | None:
+        """Return the newest compaction that must have been in force before a time."""
+        known = [each for each in self.compactions if each.high_us < time_us]
+        return max(known, key=attrgetter("rev"), default=None)
+
+    def compacted_maybe(self, time_us: int) -> Compaction | None:
+        """Return the newest compaction that may have been in force at a time."""
+        known = [each for each in self.compactions if each.low_us <= time_us]
+        return max(known, key=attrgetter("rev"), default=None)
+
+
+def falling(times: list[int]) -> list[int]:
+    """Return for each place the least of its time and all later ones."""
+    least = NEVER_US
+    bounds = list(times)
+    for place in range(len(bounds) - 1, -1, -1):
+        least = min(least, bounds[place])
+        bounds[place] = least
+    return bounds
