@@ -10,103 +10,56 @@ the engine hands a pack out for applying only after `Persisted`.
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
-from attrs import define, field, frozen
-
-from core.codec import CodecError, ProposalId, Proposed, decode_pack, encode_pack
-from core.effects import Effect, Notify, Propose, ReadIndex, Reply
+from core import inputs as core_inputs
+from core.codec import Proposed
+from core.effects import AskLeader, Effect, EndStream, Erase, Notify, Propose, ReadIndex, Reply
 from core.ids import Index, MemberId, Term
-from core.inputs import Committed, Deposed, Elected, Input, ReadReady, Refused, Ticked
-from core.limits import PACK_BYTES_MAX, PACK_COMMANDS_MAX
+from core.inputs import Committed, Input, ReadReady, Ticked
 from core.machine import Applied
 from core.node import Node
-from core.operations import (
-    AlarmSet,
-    Compact,
-    DeleteRange,
-    LeaseExpire,
-    LeaseGrant,
-    LeaseRevoke,
-    Noop,
-    Put,
-    Txn,
-)
 from net import replicator as raft
 from net.disk import DiskFull
 from net.flush import Pace, StoreBuffer
 from net.journal import PACK as PACK_FRAME
-from net.journal import Frame, HardState, Journal, StoreSwitch
+from net.journal import Frame, HardState, Journal, SnapshotMark, StoreSwitch
 from net.metrics import Metrics
+from net.packs import Packs
+from net.packs import decode_entry as decode_entry
+from net.questions import decode_answer, decode_question, encode_answer, encode_question
 from net.replicator import Replicator
 from net.store.store import Store
-from net.tally import count_facts
+from net.tally import APPLY_NAMES, count_facts
+from net.turns import (
+    ASK,
+    RAFT,
+    TELL,
+    PeerDown,
+    PeerMessage,
+    PeerUp,
+    SnapshotArrived,
+    SnapshotGone,
+    Staged,
+)
+from net.turns import DriverInput as DriverInput
+from net.turns import Io as Io
+from net.turns import Job as Job
+from net.turns import JobDone as JobDone
+from net.turns import Synced as Synced
 
 DEFAULT_PACE = Pace()
 TICK_MS = 50
 """How often time alone makes a turn: lease deadlines are this sharp."""
 
 
-@frozen
-class Synced:
-    """The journal is durable up to the batch of this number."""
+class _Remote:
+    """Who waits for an answer on another member: token of a question that came from there."""
 
-    batch: int
+    __slots__ = ("number", "peer")
 
-
-@frozen
-class JobDone:
-    """A job ended; its result, which is the error where the disk was full."""
-
-    kind: str
-    result: object
-
-
-DriverInput = Input | Synced | JobDone
-
-
-@frozen
-class Job:
-    """Blocking work for a helper thread, one of each kind at a time."""
-
-    kind: str
-    run: Callable[[], object]
-
-
-class _Own(NamedTuple):
-    """A pack that this member made, and the commands it was made from."""
-
-    pack: bytes
-    commands: list[Proposed]
-    token: int
-
-
-@define
-class Io:
-    """What one turn wants done outside."""
-
-    replies: list[Reply] = field(factory=list[Reply])
-    notices: list[Notify] = field(factory=list[Notify])
-    jobs: list[Job] = field(factory=list[Job])
-    sync: int = 0
-    """If not 0: call `journal.sync` in the sync thread, then give `Synced` of this number."""
-    busy: bool = False
-    """More bounded work waits: take another turn soon."""
-    next_deadline_ms: int = 0
-
-
-APPLY_NAMES: Mapping[type, str] = {
-    Put: "Put",
-    Txn: "Txn",
-    DeleteRange: "DeleteRange",
-    Compact: "Compaction",
-    LeaseGrant: "LeaseGrant",
-    LeaseRevoke: "LeaseRevoke",
-    LeaseExpire: "LeaseRevoke",
-    AlarmSet: "Alarm",
-    Noop: "Noop",
-}
-"""etcd's names of what is applied, for etcd_server_apply_duration_seconds."""
+    def __init__(self, peer: int, number: int) -> None:
+        self.peer = peer
+        self.number = number
 
 
 class Driver:
@@ -127,8 +80,6 @@ class Driver:
         self.store = store
         self.metrics = metrics
         self.buffer = StoreBuffer(node.state, pace)
-        self.verify_packs = False
-        """Decode even this member's own packs, and compare: for tests and simulation."""
         self.disk_full = False
         """Since journal or store found no room; the shell clears it once the reserve is whole."""
         self.clock_us: Callable[[], int] = lambda: 0
@@ -136,13 +87,8 @@ class Driver:
         self.on_disk_full: Callable[[], None] = lambda: None
         """Gives up the reserve, so that the next batch (the alarm, deletes) finds room."""
         self._pace = pace
-        self._batch: list[Propose] = []
+        self._packs = Packs(node.config.origin)
         self._raft_inputs: list[raft.RaftInput] = [raft.Tick()]
-        self._own: dict[int, _Own] = {}
-        """Packs this member made, by identity: applying them needs no decoding."""
-        self._tokens: dict[int, int] = {}
-        """Which of them each token of a proposal names."""
-        self._token = 0
         self._unsynced: deque[tuple[int, int, Callable[[], None] | None]] = deque()
         """(batch number, the engine's sequence or 0, what waits for it) in order."""
         self._appended = 0
@@ -152,6 +98,27 @@ class Driver:
         self._preparing = False
         self._last_checkpoint_ms = 0
         self._last_tick_ms = -TICK_MS
+        self._tick_at_ms = 0
+        self._engine_due_ms: int | None = None
+        self._persisted = 0
+        """The engine's last sequence that is durable."""
+        self._gated: deque[tuple[int, PeerMessage]] = deque()
+        """Messages that wait for a sequence to be durable, in order."""
+        self._remote = 0
+        """How many questions of other members are open."""
+        self._staged: Staged | None = None
+        """The newest snapshot received, until it is installed or outdone."""
+        self._installing: tuple[int, int] | None = None
+        """(index, term) that the engine asked to install, and the disk had no room for yet."""
+        self._shell: Mapping[type, Callable[..., None]] = {
+            Synced: self._sync_done,
+            JobDone: self._job_done,
+            PeerMessage: self._hear,
+            PeerUp: lambda given: self._raft_inputs.append(raft.LinkUp(given.peer)),
+            PeerDown: lambda given: self._raft_inputs.append(raft.LinkDown(given.peer)),
+            SnapshotArrived: self._snapshot_arrived,
+            SnapshotGone: lambda given: self._raft_inputs.append(raft.SnapshotSent(*given)),
+        }
         self._io = Io()
         self._hold_flushes = False
         self._untold_full = False
@@ -162,27 +129,24 @@ class Driver:
         io = self._io = Io()
         node = self.node
         self.metrics.turns_total += 1
+        node.advance(now_ms)
         node_inputs: list[Input] = []
+        shell = self._shell
         for given in inputs:
-            if isinstance(given, Synced):
-                self._synced(given.batch)
-            elif isinstance(given, JobDone):
-                self._job_done(given)
+            take = shell.get(type(given))
+            if take is None:
+                node_inputs.append(given)  # type: ignore[arg-type]  # all others are the core's
             else:
-                node_inputs.append(given)
+                take(given)
         self._step_engine(now_ms)
         if self._untold_full:
             self._untold_full = False
-            self._perform(node.step(Refused((), disk_full=True)), now_ms)
+            self._perform(node.step(core_inputs.Refused((), disk_full=True)), now_ms)
         for each in node_inputs:
             self._perform(node.step(each), now_ms)
         self._perform(node.begin_reads(), now_ms)
-        if now_ms - self._last_tick_ms >= TICK_MS:
-            # Keepalives that were waiting are heard before any lease falls due.
-            self._step_engine(now_ms)
-            self._last_tick_ms = now_ms
-            self._raft_inputs.append(raft.Tick())
-            self._perform(node.step(Ticked(now_ms)), now_ms)
+        if now_ms >= self._tick_at_ms:
+            self._tick(now_ms)
         self._propose_batch()
         self._step_engine(now_ms)
         if node.has_work():
@@ -191,9 +155,20 @@ class Driver:
         if self._unsynced and not self._syncing:
             self._syncing = True
             io.sync = self._appended
+        if self._remote:
+            self._tell_peers()
         io.busy = node.has_work() or bool(self._raft_inputs)
         io.next_deadline_ms = self._next_deadline(now_ms)
         return io
+
+    @property
+    def verify_packs(self) -> bool:
+        """Decode even this member's own packs, and compare: for tests and simulation."""
+        return self._packs.verify
+
+    @verify_packs.setter
+    def verify_packs(self, verify: bool) -> None:
+        self._packs.verify = verify
 
     def replay(self, committed: Committed) -> None:
         """Apply a pack that an earlier run made durable; nobody waits for its answers."""
@@ -228,12 +203,18 @@ class Driver:
                     if effect.facts:
                         count_facts(self.metrics, effect.facts)
             elif isinstance(effect, Propose):
-                self._batch.append(effect)
+                self._packs.waiting.append(effect)
             elif isinstance(effect, Notify):
                 io.notices.append(effect)
             elif isinstance(effect, ReadIndex):
                 self._raft_inputs.append(raft.ReadIndex(effect.round))
-            else:  # Erase
+            elif isinstance(effect, AskLeader):
+                question = encode_question(effect.number, effect.query)
+                io.sends.append(PeerMessage(effect.leader, ASK, question))
+            elif isinstance(effect, EndStream):
+                io.ended.append((effect.stream, effect.failure))
+            else:
+                assert isinstance(effect, Erase), "INV-EFFECT-KIND"
                 self.metrics.compaction_keys_total += len(effect.numbers)
                 self.buffer.erase(
                     effect.numbers,
@@ -242,35 +223,24 @@ class Driver:
                     now_ms=now_ms,
                 )
 
+    def _tick(self, now_ms: int) -> None:
+        # Keepalives that were waiting are heard before any lease falls due.
+        self._step_engine(now_ms)
+        self._last_tick_ms = now_ms
+        self._raft_inputs.append(raft.Tick())
+        self._perform(self.node.step(Ticked(now_ms)), now_ms)
+        if self._installing is not None:
+            self._install(self._installing)
+
     # Packs on their way to the log.
 
     def _propose_batch(self) -> None:
         """Hand the waiting commands to the engine, unless a sync is under way: then they gather."""
-        if not self._batch or self._syncing:
+        packs = self._packs
+        if not packs.waiting or self._syncing:
             return
-        batch = self._batch
-        self.metrics.batch_commands.observe(len(batch))
-        while batch:
-            size = 0
-            count = 0
-            for effect in batch[:PACK_COMMANDS_MAX]:
-                size += len(effect.payload)
-                if size > PACK_BYTES_MAX and count:
-                    break
-                count += 1
-            chosen = batch[:count]
-            batch = batch[count:]
-            self._token += 1
-            pack = encode_pack([effect.payload for effect in chosen])
-            origin = self.node.config.origin
-            self._own[id(pack)] = _Own(
-                pack,
-                [Proposed(ProposalId(origin, each.sequence), each.command) for each in chosen],
-                self._token,
-            )
-            self._tokens[self._token] = id(pack)
-            self._raft_inputs.append(raft.Propose(self._token, pack))
-        self._batch = []
+        self.metrics.batch_commands.observe(len(packs.waiting))
+        self._raft_inputs += packs.make()
 
     def _step_engine(self, now_ms: int) -> None:
         """Step the engine until it has nothing more to say at this moment."""
@@ -278,21 +248,29 @@ class Driver:
             inputs = self._raft_inputs
             self._raft_inputs = []
             out = self.engine.step(now_ms, inputs)
-            assert not out.send, "INV-LOCAL-ENGINE-ALONE"
             refused = False
             for persist in out.persist:
                 refused = self._persist(persist, refused) or refused
+            for peer, data, after in out.send:
+                self._send(PeerMessage(peer, RAFT, data), after)
+            if out.install is not None:
+                self._install(out.install)
             for outcome in out.resolved:
-                self._refused(outcome, now_ms)
+                self._resolved(outcome, now_ms)
             if out.role is not None:
-                lead: Input = Deposed(out.role.term)
+                lead: Input = core_inputs.Deposed(out.role.term, out.role.leader)
                 if out.role.is_leader:
-                    lead = Elected(out.role.term)
+                    lead = core_inputs.Elected(out.role.term)
                 self._perform(self.node.step(lead), now_ms)
             for entry in out.apply:
                 self._apply(entry, now_ms)
             for token, index in out.read_ready:
                 self._perform(self.node.step(ReadReady(token, index)), now_ms)
+            for token in out.read_lost:
+                self._perform(self.node.step(core_inputs.ReadLost(token)), now_ms)
+            if out.send_snapshot:
+                self._io.snapshots += out.send_snapshot
+            self._engine_due_ms = out.next_deadline_ms
 
     def _persist(self, persist: raft.Persist, refused: bool) -> bool:
         """Append one batch; whether it was refused, as is all that follows a refused one."""
@@ -308,10 +286,13 @@ class Driver:
         ]
         if persist.drop_to is not None:
             self.journal.drop_to(Index(persist.drop_to))
-        if not frames:
+        if not persist.sequence:
             return refused
         if refused or not self._append(frames):
             self._raft_inputs.append(raft.PersistRefused(persist.sequence))
+            # What depended on it must never leave.
+            while self._gated and self._gated[-1][0] >= persist.sequence:
+                self._gated.pop()
             return True
         self._unsynced.append((self._appended, persist.sequence, None))
         self.metrics.wal_write_bytes += sum(len(frame.payload) + 32 for frame in frames)
@@ -347,32 +328,30 @@ class Driver:
             self.journal.spare_room(True)
             self.on_disk_full()
 
-    def _synced(self, batch: int) -> None:
+    def _sync_done(self, given: Synced) -> None:
         self._syncing = False
-        while self._unsynced and self._unsynced[0][0] <= batch:
+        while self._unsynced and self._unsynced[0][0] <= given.batch:
             _, sequence, then = self._unsynced.popleft()
             if sequence:
+                self._persisted = sequence
                 self._raft_inputs.append(raft.Persisted(sequence))
             if then is not None:
                 then()
+        while self._gated and self._gated[0][0] <= self._persisted:
+            self._io.sends.append(self._gated.popleft()[1])
 
-    def _refused(self, outcome: raft.Outcome, now_ms: int) -> None:
-        own = self._own.pop(self._tokens.pop(outcome.token, 0), None)
-        sequences = [] if own is None else [proposed.id.sequence for proposed in own.commands]
+    def _resolved(self, outcome: raft.Outcome, now_ms: int) -> None:
+        sequences = self._packs.give_up(outcome.token)
         self.metrics.proposals_failed_total += len(sequences)
-        if sequences:
-            self._perform(self.node.step(Refused(sequences, self.disk_full)), now_ms)
+        if not sequences:
+            return
+        fate: Input = core_inputs.Lost(sequences)
+        if outcome.refused:
+            fate = core_inputs.Refused(sequences, self.disk_full)
+        self._perform(self.node.step(fate), now_ms)
 
     def _apply(self, entry: raft.Entry, now_ms: int) -> None:
-        own = self._own.pop(id(entry.payload), None)
-        commands: Sequence[Proposed]
-        if own is not None and own.pack is entry.payload:
-            del self._tokens[own.token]
-            commands = own.commands
-            if self.verify_packs:
-                assert decode_entry(entry) == commands, "INV-CODEC-EXACT"
-        else:
-            commands = decode_entry(entry)
+        commands: Sequence[Proposed] = self._packs.commands(entry)
         began_us = self.clock_us()
         effects = self.node.step(Committed(entry.index, entry.term, commands))
         if commands:
@@ -383,11 +362,75 @@ class Driver:
                 observe(APPLY_NAMES[type(proposed.command)], each_us, ok=True)
         self._perform(effects, now_ms)
 
+    # Other members.
+
+    def _send(self, message: PeerMessage, after: int) -> None:
+        """Let a message leave once what it promises is durable: INV-SEND-AFTER-PERSIST."""
+        if after <= self._persisted:
+            self._io.sends.append(message)
+        else:
+            self._gated.append((after, message))
+
+    def _hear(self, given: PeerMessage) -> None:
+        peer, channel, data = given
+        if channel == RAFT:
+            self._raft_inputs.append(raft.Receive(peer, data))
+        elif channel == ASK:
+            number, query = decode_question(data)
+            self._remote += 1
+            self._perform(self.node.step(core_inputs.PeerAsked(_Remote(peer, number), query)), 0)
+        elif channel == TELL:
+            self._perform(self.node.step(core_inputs.LeaderTold(*decode_answer(data))), 0)
+
+    def _tell_peers(self) -> None:
+        """Send the answers that wait on other members there."""
+        io = self._io
+        here: list[Reply] = []
+        for reply in io.replies:
+            token = reply.token
+            if isinstance(token, _Remote):
+                self._remote -= 1
+                answer = encode_answer(token.number, reply.answer)
+                io.sends.append(PeerMessage(token.peer, TELL, answer))
+            else:
+                here.append(reply)
+        io.replies = here
+
+    # Snapshots of other members.
+
+    def _snapshot_arrived(self, given: SnapshotArrived) -> None:
+        staged = given.staged
+        if self._installing is not None:
+            return  # One is on its way already; the peer sends again what is still missing.
+        self._staged = staged
+        self._raft_inputs.append(raft.SnapshotReceived(given.peer, staged.index, staged.term))
+
+    def _install(self, wanted: tuple[int, int]) -> None:
+        """Write that the received store is the valid one, and that the log begins behind it."""
+        staged = self._staged
+        assert staged is not None, "INV-SNAPSHOT-STAGED"
+        assert wanted == (staged.index, staged.term), "INV-SNAPSHOT-STAGED"
+        self._installing = wanted
+        index, term = Index(staged.index), Term(staged.term)
+        mark = SnapshotMark(index, term, b"").frame()
+        switch = StoreSwitch(staged.generation, index).frame()
+        if self._append([mark, switch]):
+            self._unsynced.append((self._appended, 0, lambda: self._switch_to(staged)))
+            self._staged = None
+            self._installing = None
+
+    def _switch_to(self, staged: Staged) -> None:
+        """The frames are durable: from here on the received state is this member's."""
+        self.store, state = staged.take_over(self.store)
+        self.buffer = StoreBuffer(state, self._pace)
+        self._perform(self.node.step(core_inputs.Installed(state)), 0)
+        self._raft_inputs.append(raft.SnapshotInstalled(staged.index))
+
     # Housekeeping, in slices.
 
     def _keep_house(self, now_ms: int) -> None:
         if self._hold_flushes or self._emptying:
-            self.buffer.wait()
+            self.buffer.wait(now_ms)
         elif self.buffer.is_due(now_ms):
             self._flush_some(now_ms)
             self._after_flush()
@@ -431,16 +474,20 @@ class Driver:
         self._raft_inputs.append(raft.SnapshotTaken(durable_index, 0))
 
     def _next_deadline(self, now_ms: int) -> int:
-        deadline = self._last_tick_ms + TICK_MS
+        tick_at = self._last_tick_ms + TICK_MS
+        if self._pace.idle_ms > TICK_MS:
+            tick_at = max(tick_at, self._due_ms())
+        self._tick_at_ms = tick_at
+        deadline = tick_at
         due = self.buffer.due_at_ms()
         if due is not None and not (self._hold_flushes or self._emptying):
             deadline = min(deadline, due)
         return max(deadline, now_ms)
 
-
-def decode_entry(entry: raft.Entry) -> Sequence[Proposed]:
-    """Return an entry's commands. Bytes that the codec refuses end the member."""
-    try:
-        return decode_pack(entry.payload)
-    except CodecError as error:
-        raise CodecError(f"log index {entry.index}: {error}") from error
+    def _due_ms(self) -> int:
+        """Return when time alone has something to do for core or engine, or looks once more."""
+        due = self._last_tick_ms + self._pace.idle_ms
+        for other in (self.node.next_due_ms(), self._engine_due_ms):
+            if other is not None and other < due:
+                due = other
+        return due

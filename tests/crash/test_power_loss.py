@@ -78,4 +78,4 @@ def test_dropping_the_journal_before_the_store_is_durable_turns_it_red() -> None
 
 
 def test_switching_stores_before_the_journal_says_so_turns_it_red() -> None:
-    assert reds(range(60), switches_early)
+    assert reds(range(100, 125), switches_early)

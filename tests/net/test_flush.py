@@ -79,7 +79,12 @@ def assert_same(one: State, other: State) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_store_and_journal_make_the_state_at_any_moment(seed: int, tmp_path: Path) -> None:
     chance = Random(seed)
-    pace = Pace(flush_rows=chance.choice((1, 3, 256)), flush_delay_ms=chance.choice((1, 50, 400)))
+    pace = Pace(
+        flush_rows=chance.choice((1, 3, 256)),
+        flush_delay_ms=chance.choice((1, 50, 400)),
+        erase_rows=chance.choice((1, 2, 512)),
+        erase_delay_ms=chance.choice((1, 300)),
+    )
     world = DriverWorld(tmp_path, pace=pace).lead()
     for _ in range(40):
         world.settle(*(Offered(n, command(chance), 50) for n in range(chance.choice((1, 2, 5)))))
@@ -157,4 +162,34 @@ def test_what_was_held_back_is_written_a_batch_a_turn(tmp_path: Path) -> None:
     assert len(applied) > 5, "not in one turn"
     assert applied == sorted(set(applied))
     assert_same(loaded(world), world.node.state)
+    world.close()
+
+
+def test_dead_rows_go_in_the_order_of_the_table_and_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = DriverWorld(tmp_path, pace=Pace(flush_rows=4, erase_rows=8, erase_delay_ms=1)).lead()
+    keys = [b"%d" % number for number in range(30)]
+    for value in (b"old", b"new"):
+        Random(7).shuffle(keys)
+        for key in keys:
+            world.settle(put("client", value, key))
+    erased: list[list[int]] = []
+    freed: list[int | None] = []
+    write = Store.write
+
+    def noting(store: Store, batch: Batch) -> None:
+        erased.append(list(batch.dead))
+        freed.append(batch.scrubbed)
+        write(store, batch)
+
+    monkeypatch.setattr(Store, "write", noting)
+    world.settle(Offered("client", Compact(world.node.state.revision), 10))
+    while world.driver.store.meta.scrubbed < world.node.state.compact_revision:
+        world.turn(after_ms=1)
+    assert [number for some in erased for number in some] == list(range(1, 31))
+    assert max(len(some) for some in erased) == 8
+    assert [at for at in freed if at is not None] == [61], "told with the last of them only"
+    assert freed[-1] == 61
+    assert len(rows_of(world.driver.store)) == 30
     world.close()
