@@ -10,6 +10,7 @@ nothing; `restart` gives the next generation's disk. Everything is deterministic
 import errno
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import Literal
 
@@ -43,6 +44,8 @@ class DiskFaults:
     write_error: float = 0.0
     sync_error: float = 0.0
     """Probabilities of EIO. A failed sync leaves the bytes readable and never durable."""
+    next_error: Literal["", "read", "write", "sync"] = ""
+    """The next operation of this kind fails with EIO. Set back to "" when it has happened."""
     capacity_bytes: int | None = None
     lying_sync: bool = False
     """Syncs do nothing and say yes: only to prove that a harness sees it."""
@@ -129,6 +132,8 @@ class SimDisk:
         self.injected: Counter[str] = Counter()
         self.delay_ms = 0
         """Time that slow operations took; the world adds it to its clock and sets it back."""
+        self.on_power_loss: Callable[[], None] = _nothing
+        """Called in the middle of the operation that the power goes in: nothing may leave then."""
         self._ordered = directories == "ordered"
         self._dead = False
         self._names = Names()
@@ -240,6 +245,12 @@ class SimDisk:
         overwrite(inode.live, offset, data)
         overwrite(inode.durable, offset, data)
 
+    def cut_silently(self, path: str, size_bytes: int) -> None:
+        """Let a file have lost its tail, durably."""
+        inode = self._names.live[path]
+        for image in (inode.live, inode.durable):
+            del image[size_bytes:]
+
     def remove_silently(self, path: str) -> None:
         """Let a file be gone, durably, as after an operator's mistake."""
         self._names.live.pop(path)
@@ -319,8 +330,13 @@ class SimDisk:
             self._names.confirm(lambda change: change.concerns(inode), in_order=True)
 
     def _fail_perhaps(self, path: str, name: str, probability: float) -> None:
-        if self.operations in self.faults.errors_at or (
-            probability and self.chance.random() < probability
+        is_next = self.faults.next_error == name
+        if is_next:
+            self.faults.next_error = ""
+        if (
+            is_next
+            or self.operations in self.faults.errors_at
+            or (probability and self.chance.random() < probability)
         ):
             self.injected[f"{name} error"] += 1
             raise OSError(errno.EIO, f"simulated {name} error", path)
@@ -333,6 +349,7 @@ class SimDisk:
         self._dead = True
         self.faults.power_loss_at = None
         self.injected["power loss"] += 1
+        self.on_power_loss()
         raise PowerLost
 
     def _inode(self, path: str) -> Inode:
@@ -344,3 +361,7 @@ class SimDisk:
     def _check_directory(self, path: str) -> None:
         if path not in self._names.directories:
             raise FileNotFoundError(errno.ENOENT, "no such directory", path)
+
+
+def _nothing() -> None:
+    return None

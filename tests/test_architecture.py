@@ -44,16 +44,16 @@ CORE_CALLS_NEVER = {"open", "print", "input", "hash", "id", "eval", "exec", "flo
 
 OWNERS = {
     "apsw": {"net/store", "sim"},
-    "click": {"server"},
+    "click": {"server", "sim"},
     "google": {"net", "net/etcd", "server", "sim"},
     "grpc": {"server"},
     "h11": {"net"},
     "hpack": {"net/http2"},
-    "outcome": {"net", "net/etcd"},
+    "outcome": {"net", "net/etcd", "sim"},
     "prometheus_client": {"server"},
-    "rich": {"server"},
+    "rich": {"server", "sim"},
     "sortedcontainers": {"core"},
-    "trio": {"net", "server"},
+    "trio": {"net", "server", "sim"},
     "yaml": {"server"},
 }
 """Who touches which library. attrs is everywhere; a new library or a new owner is a decision."""

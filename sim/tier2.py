@@ -1,0 +1,373 @@
+"""Tier 2: whole shipped members, from bytes to SQLite, in one simulated world under trio.
+
+Rule of this file: nothing of a member is copied here. Members run `server.member.run_member` as
+tasks; what they do takes no time; between two moments everything that may go on does. The world's
+heap moves time, and trio's clock shows it.
+
+    heap event -> wakes members -> all tasks run until they wait -> next heap event or deadline
+
+trio shuffles tasks that may run; that is seeded here by a private switch (see `seed_scheduler`).
+"""
+
+import gc
+from collections.abc import Awaitable, Callable
+from functools import partial
+from random import Random
+from typing import Final
+
+import trio
+import trio.abc
+import trio.testing
+from attrs import evolve
+
+from net import faultpoint
+from net.flush import Pace
+from net.store.batch import Identity
+from server.arguments import read_arguments
+from server.config import Config, configure
+from server.ground import Running
+from server.settings import ALL_FLAGS, gather
+from sim.disk import PowerLost, SimDisk
+from sim.history import Seen, WatchSpec
+from sim.ops import Op, Result
+from sim.plan import Options
+from sim.platter import Survival
+from sim.streams import End, Way, pair
+from sim.tier2_ground import Traits
+from sim.tier2_machine import Machine
+from sim.vfs import deterministic_sqlite
+from sim.wire import WatchStream, WireEndpoint
+from sim.world import MemberClock, World
+
+CLUSTER_ID: Final = 0xC1
+MEMBER_ID: Final = 0xA0
+"""The first member's id; the others follow."""
+CLIENT: Final = "10.0.0.9:4000"
+SPLITS: Final = 0.02
+
+
+class WorldClock(trio.abc.Clock):
+    """trio's clock: the world's time, which the heap alone moves."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def start_clock(self) -> None:
+        """Nothing runs by itself."""
+
+    def current_time(self) -> float:
+        return self._world.now_us / 1_000_000
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Return a time that nobody sleeps: the heap's task is what ends a wait."""
+        return 3600.0
+
+
+def seed_scheduler(seed: str) -> None:
+    """Let trio shuffle runnable tasks by this seed. Raises AssertionError if trio cannot any more.
+
+    The switch is trio's own, made for Hypothesis and private; an upgrade may move it.
+    """
+    from trio._core import _run  # pyright: ignore[reportPrivateUsage]
+
+    shuffle = getattr(_run, "_r", None)
+    switch = getattr(_run, "_ALLOW_DETERMINISTIC_SCHEDULING", None)
+    assert isinstance(shuffle, Random), "this trio has no _core._run._r: simulation needs it"
+    assert isinstance(switch, bool), "this trio has no switch for deterministic scheduling"
+    # trio writes it as a constant and tests it at each round.
+    _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]  # pyright: ignore
+    shuffle.seed(seed)
+
+
+class Tier2Cluster:
+    """Members 0 to size - 1, and what clients reach them by."""
+
+    def __init__(self, world: World, options: Options) -> None:
+        self.world = world
+        self.options = options
+        self.faults: list[str] = []
+        """Ends of members for which nobody gave them reason."""
+        self.points: dict[int, tuple[str, int, Callable[[], None]]] = {}
+        """For each member the faultpoint it ends at, the passes left, and what ends it."""
+        self.machines = [self._machine(number) for number in range(options.members)]
+        self.endpoint = WireEndpoint(world, self._dial, lambda number: MEMBER_ID + number)
+        self.current: Machine | None = None
+        """Whose code runs."""
+        self._nursery: trio.Nursery | None = None
+        self._is_woken = False
+        self._unborn: list[Callable[[], Awaitable[None]]] = []
+        self._out: dict[int, Way] = {}
+        self._back: dict[int, Way] = {}
+        for number in range(options.members):
+            self._out[number] = self._way(f"client>{number}")
+            self._back[number] = self._way(f"{number}>client")
+
+    @property
+    def size(self) -> int:
+        """How many members there are, up or down."""
+        return len(self.machines)
+
+    # Clients.
+
+    def ask(self, member: int, op: Op, deadline_ms: int, then: Callable[[Result], None]) -> None:
+        """See Endpoint."""
+        self.endpoint.ask(member, op, deadline_ms, then)
+
+    def watch(self, member: int, spec: WatchSpec, sink: Callable[[Seen], None]) -> WatchStream:
+        """See Endpoint."""
+        return self.endpoint.watch(member, spec, sink)
+
+    # Members.
+
+    def is_up(self, member: int) -> bool:
+        """See Cluster."""
+        return self.machines[member].is_up
+
+    def leader(self) -> int | None:
+        """See Cluster."""
+        found: tuple[int, int] | None = None
+        for machine in self.machines:
+            engine = machine.engine
+            if machine.serves and engine is not None and engine.role.is_leader:
+                found = max(found or (0, 0), (engine.role.term, machine.number))
+        return None if found is None else found[1]
+
+    def start(self, member: int) -> None:
+        """See Cluster."""
+        self.machines[member].start()
+
+    def crash(self, member: int, survival: Survival) -> None:
+        """See Cluster."""
+        self.machines[member].end(survival)
+
+    def crash_at(self, member: int, point: str, hits: int, then: Callable[[], None]) -> None:
+        """See Cluster."""
+        self.points.pop(member, None)
+        if point == "disk":
+            self.power_loss(member, hits, then)
+        elif point:
+            self.points[member] = (point, hits, then)
+
+    def pause(self, member: int, *, on: bool) -> None:
+        """See Cluster."""
+        self.machines[member].pause(on=on)
+
+    def clock_rate(self, member: int, ppm: int) -> None:
+        """See Cluster."""
+        self.machines[member].clock.set_rate(ppm)
+
+    def clock_step(self, member: int, step_ms: int) -> None:
+        """See Cluster."""
+        self.machines[member].clock.step_wall(step_ms * 1000)
+
+    def clock_stall(self, member: int, ms: int) -> None:
+        """See Cluster."""
+        machine = self.machines[member]
+        machine.clock.stall(ms * 1000)
+        machine.pause(on=True)
+        self.world.after(ms, partial(machine.pause, on=False))
+
+    # Disks.
+
+    def disk_slow(self, member: int, operation_ms: int) -> bool:
+        """See Cluster."""
+        self.machines[member].traits.slow_us = operation_ms * 1000
+        return True
+
+    def disk_fail(self, member: int, what: str) -> bool:
+        """See Cluster."""
+        faults = self.machines[member].disk.faults
+        faults.next_error = "sync" if what == "sync" else "write" if what == "write" else "read"
+        return True
+
+    def disk_full(self, member: int, *, full: bool) -> bool:
+        """See Cluster."""
+        disk = self.machines[member].disk
+        disk.faults.capacity_bytes = disk.used_bytes if full else None
+        return True
+
+    def disk_lie(self, member: int, *, lying: bool) -> bool:
+        """See Cluster."""
+        self.machines[member].disk.faults.lying_sync = lying
+        return True
+
+    def damage(self, member: int, what: str, file: str, *, at_permille: int, bit: int) -> bool:
+        """See Cluster."""
+        return self.machines[member].damage(what, file, at_permille=at_permille, bit=bit)
+
+    def power_loss(self, member: int, operations: int, then: Callable[[], None]) -> bool:
+        """See Cluster."""
+        machine = self.machines[member]
+        machine.disk.faults.power_loss_at = machine.disk.operations + max(1, operations)
+        machine.when_power_goes = then
+        return True
+
+    def clients_blocked(self, member: int, *, on: bool) -> None:
+        """See Cluster."""
+        for way in (self._out[member], self._back[member]):
+            if on:
+                way.hold()
+            else:
+                way.release()
+        ground = self.machines[member].ground
+        if on and ground is not None:
+            ground.sockets.lose_all("the network is cut")
+
+    # For machines.
+
+    def spawn(self, life: Callable[[], Awaitable[None]]) -> None:
+        """Run a life in a task of its own."""
+        self._is_woken = True
+        if self._nursery is None:
+            self._unborn.append(life)
+        else:
+            self._nursery.start_soon(life)
+
+    def woken(self) -> None:
+        """A task may go on: let it, before time does."""
+        self._is_woken = True
+
+    def entered(self, machine: Machine) -> None:
+        """What is done from now on is done by this machine's member."""
+        self.current = machine
+
+    def passed(self, point: str) -> None:
+        """Some member passes a faultpoint."""
+        machine = self.current
+        assert machine is not None, "a faultpoint outside of a member"
+        asked = self.points.get(machine.number)
+        if asked is not None and asked[0] == point:
+            _, hits, then = asked
+            if hits > 1:
+                self.points[machine.number] = (point, hits - 1, then)
+            else:
+                del self.points[machine.number]
+                then()
+        if machine.disk.is_dead:
+            raise PowerLost
+
+    def began(self, machine: Machine, running: Running) -> None:
+        """A member stands and serves from the next turn on."""
+        self.world.mark("start")
+
+    def rested(self, machine: Machine) -> None:
+        """A member did something, and is at rest again."""
+
+    def ended(self, machine: Machine, disk: SimDisk) -> None:
+        """A member ended by its own word: its disk must have given it reason."""
+        self.world.mark("member ended itself")
+        if not disk.injected and not machine.is_damaged:
+            self.faults.append(f"member {machine.number} ended by itself: {machine.fatal}")
+
+    # Time.
+
+    async def run(self, script: Callable[[], Awaitable[None]]) -> None:
+        """Run a script beside the members; when it returns, everything ends at once."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for life in self._unborn:
+                nursery.start_soon(life)
+            self._unborn.clear()
+            await script()
+            for machine in self.machines:
+                machine.end("all", is_last=True)
+            await self._settle()
+            self.endpoint.close()
+            self._nursery = None
+
+    async def advance(self, end_us: int) -> None:
+        """Let everything happen that is due up to a time, and make it that time."""
+        world = self.world
+        while True:
+            if self._is_woken:
+                await self._settle()
+            next_us = min(world.next_us() or end_us, self._deadline_us(), end_us)
+            world.run_until(next_us)
+            self._is_woken = self._is_woken or next_us == self._deadline
+            if next_us >= end_us and not self._is_woken:
+                return
+
+    async def _settle(self) -> None:
+        """Let every task run until all of them wait."""
+        while self._is_woken:
+            self._is_woken = False
+            await trio.testing.wait_all_tasks_blocked()
+        left_s = trio.lowlevel.current_statistics().seconds_to_next_deadline
+        self._deadline = (
+            1 << 62
+            if left_s == float("inf")
+            else self.world.now_us + max(0, round(left_s * 1_000_000))
+        )
+
+    _deadline = 1 << 62
+
+    def _deadline_us(self) -> int:
+        return self._deadline
+
+    # Making.
+
+    def _machine(self, number: int) -> Machine:
+        world, options = self.world, self.options
+        chance = world.chance(f"member/{number}")
+        pace = Pace(
+            flush_rows=chance.choice((1, 16, 256)),
+            flush_delay_ms=chance.choice((0, 50, 500)),
+            checkpoint_bytes=chance.choice((0, 16 << 10, 128 << 10)),
+            truncate_bytes=chance.choice((0, 64 << 10, 512 << 10)),
+        )
+        traits = Traits(
+            Identity(cluster_id=CLUSTER_ID, member_id=MEMBER_ID + number),
+            pace,
+            segment_bytes=options.segment_bytes,
+            reserve_bytes=options.segment_bytes,
+        )
+        disk = SimDisk(
+            Random(f"{world.seed}/disk/{number}"),
+            directories="strict" if options.strict_directories else "ordered",
+        )
+        clock = MemberClock(world)
+        clock.boot(chance.randrange(1_000_000_000))
+        return Machine(number, world, traits, _config(options), disk, clock, self)
+
+    def _way(self, name: str) -> Way:
+        delay_us = self.options.link_ms * 500
+        return Way(self.world, self.world.chance(f"net/{name}"), delay_us, SPLITS)
+
+    def _dial(self, member: int) -> End:
+        near, far = pair(self._out[member], self._back[member])
+        self._out[member].carry(partial(self._arrive, member, far))
+        return near
+
+    def _arrive(self, member: int, end: End) -> None:
+        machine = self.machines[member]
+        ground = machine.ground
+        if machine.is_off():
+            end.die(machine.is_off)
+        elif ground is None or not ground.sockets.connect(end, CLIENT):
+            end.abort()
+
+
+def _config(options: Options) -> Config:
+    arguments = ("--name=sim", "--data-dir=/member", "--auto-compaction-retention=0")
+    settings = gather(read_arguments(arguments, ALL_FLAGS), {}, _no_file)
+    return evolve(configure(settings, host="sim"), quota_bytes=options.quota_bytes)
+
+
+def _no_file(path: str) -> str:
+    raise FileNotFoundError(path)
+
+
+def live(world: World, options: Options, script: Callable[[Tier2Cluster], Awaitable[None]]) -> None:
+    """Run a cluster under trio until its script returns."""
+    deterministic_sqlite(world.chance("sqlite"))
+    seed_scheduler(f"{world.seed}/trio")
+    cluster = Tier2Cluster(world, options)
+    faultpoint.install(cluster.passed)
+    gc.disable()
+    try:
+        trio.run(cluster.run, partial(script, cluster), clock=WorldClock(world))
+    finally:
+        faultpoint.install(None)
+        world.forget()
+        gc.unfreeze()
+        gc.enable()

@@ -1,0 +1,212 @@
+"""Clients' connections: operations asked over real bytes, watches on real streams.
+
+Rule of this file: it is the network's client side and decides nothing about workloads. Each member
+has a few connections that all clients share, as grpc shares a channel; one that is lost is made
+anew at the next call. An operation is answered once: by the member, by the connection's end, or by
+its deadline; the last two say `Unknown`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from attrs import define, field
+
+from sim.history import Seen, WatchSpec
+from sim.ops import Admin, Op, Result, Unknown
+from sim.streams import End
+from sim.wire_http2 import Http2Client
+from sim.wire_words import WATCH, progress_request, refusal, request, result, seen, watch_request
+from sim.world import World
+
+DEADLINE_MARGIN_MS = 50
+"""The member is told a deadline so much later: the client's own clock decides."""
+CHANNELS = 2
+"""Connections to one member for calls; as many again for watches."""
+RECV_BYTES = 64 << 10
+
+Then = Callable[[Result], None]
+
+
+class Dial(Protocol):
+    """How a client machine reaches a member."""
+
+    def __call__(self, member: int) -> End:
+        """Begin a connection; whether anybody is there shows later."""
+        ...
+
+
+class Channel:
+    """One connection, with an HTTP/2 client on it."""
+
+    def __init__(self, end: End) -> None:
+        self.http2 = Http2Client()
+        self.is_lost = False
+        self._end = end
+        self._unsent = b""
+        end.changed = self._changed
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a new call may begin here."""
+        return not self.is_lost and not self.http2.is_going
+
+    def flush(self) -> None:
+        """Send what the connection takes."""
+        if self.is_lost:
+            return
+        try:
+            while data := self._unsent or self.http2.take():
+                size = self._end.send(data)
+                self._unsent = data[size:]
+                if not size:
+                    break
+        except ConnectionResetError as error:
+            self._lose(str(error))
+
+    def close(self) -> None:
+        """Give the connection up."""
+        if not self.is_lost:
+            self._end.abort()
+            self._lose("the client closed the connection")
+
+    def _changed(self) -> None:
+        try:
+            while (data := self._end.recv(RECV_BYTES)) is not None:
+                if not data:
+                    self._lose("the member closed the connection")
+                    return
+                self.http2.feed(data)
+        except ConnectionResetError as error:
+            self._lose(str(error))
+            return
+        self.flush()
+        if self.http2.is_going and not len(self.http2):
+            self.close()
+
+    def _lose(self, reason: str) -> None:
+        if not self.is_lost:
+            self.is_lost = True
+            self._end.close()
+            self.http2.lost(reason)
+
+
+@define(eq=False)
+class _Asked:
+    """One operation under way."""
+
+    op: Op
+    then: Then | None
+    answers: list[bytes] = field(factory=list[bytes])
+
+    def message(self, data: bytes) -> None:
+        self.answers.append(data)
+
+    def ended(self, code: int, text: str) -> None:
+        self.settle(result(self.op, self.answers) if code == 0 else refusal(code, text))
+
+    def settle(self, told: Result) -> None:
+        """Answer, the first time."""
+        then, self.then = self.then, None
+        if then is not None:
+            then(told)
+
+
+class WatchStream:
+    """One watch on a stream of its own. Call it to give it up."""
+
+    def __init__(self, world: World, channel: Channel, sink: Callable[[Seen], None]) -> None:
+        self._world = world
+        self._channel = channel
+        self._sink: Callable[[Seen], None] | None = sink
+        self._stream_id = 0
+        self._watch_id = 0
+
+    def begin(self, spec: WatchSpec) -> None:
+        """Ask for the watcher."""
+        http2 = self._channel.http2
+        self._stream_id = http2.call(WATCH, self)
+        http2.send(self._stream_id, watch_request(spec))
+        self._channel.flush()
+
+    def __call__(self) -> None:
+        """Close it; nothing is seen any more."""
+        self._sink = None
+        self._channel.http2.cancel(self._stream_id)
+        self._channel.flush()
+
+    def slow(self, ms: int) -> None:
+        """Read nothing for so long."""
+        self._channel.http2.slow(self._stream_id, True)
+        self._world.after(ms, self._read_on)
+
+    def ask_progress(self) -> None:
+        """Ask how far the stream is."""
+        self._channel.http2.send(self._stream_id, progress_request())
+        self._channel.flush()
+
+    def message(self, data: bytes) -> None:
+        """See Sink."""
+        if self._sink is not None:
+            self._sink(seen(data, self._world.now_us))
+
+    def ended(self, code: int, text: str) -> None:
+        """See Sink."""
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink(Seen(self._world.now_us, "lost", 0, reason=f"{code}: {text}"))
+
+    def _read_on(self) -> None:
+        self._channel.http2.slow(self._stream_id, False)
+        self._channel.flush()
+
+
+class WireEndpoint:
+    """`Endpoint` over connections. `ids` are the members' ids, by number."""
+
+    def __init__(self, world: World, dial: Dial, ids: Callable[[int], int]) -> None:
+        self._world = world
+        self._dial = dial
+        self._ids = ids
+        self._channels: dict[tuple[int, int], Channel] = {}
+        self._turn = 0
+
+    def ask(self, member: int, op: Op, deadline_ms: int, then: Then) -> None:
+        """See Endpoint."""
+        asked = _Asked(op, then)
+        if isinstance(op, Admin) and op.what == "move_leader":
+            op = op._replace(target=self._ids(op.target))
+        path, data = request(op)
+        channel = self._channel(member, watches=False)
+        stream_id = channel.http2.call(path, asked, timeout_ms=deadline_ms + DEADLINE_MARGIN_MS)
+        # A renewal is a stream of one: like a call it ends its side at once.
+        channel.http2.send(stream_id, data, ends=True)
+        channel.flush()
+        self._world.after(deadline_ms, partial(self._late, asked, channel, stream_id))
+
+    def watch(self, member: int, spec: WatchSpec, sink: Callable[[Seen], None]) -> WatchStream:
+        """See Endpoint."""
+        stream = WatchStream(self._world, self._channel(member, watches=True), sink)
+        # What fails at once is told at a later event all the same.
+        self._world.after_us(0, partial(stream.begin, spec))
+        return stream
+
+    def close(self) -> None:
+        """Give everything up."""
+        for channel in self._channels.values():
+            channel.close()
+        self._channels.clear()
+
+    def _late(self, asked: _Asked, channel: Channel, stream_id: int) -> None:
+        if asked.then is not None:
+            channel.http2.cancel(stream_id)
+            channel.flush()
+            asked.settle(Unknown("deadline"))
+
+    def _channel(self, member: int, *, watches: bool) -> Channel:
+        self._turn += 1
+        slot = self._turn % CHANNELS + (CHANNELS if watches else 0)
+        channel = self._channels.get((member, slot))
+        if channel is None or not channel.is_usable:
+            channel = self._channels[member, slot] = Channel(self._dial(member))
+        return channel
