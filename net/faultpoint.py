@@ -10,11 +10,8 @@ what no handler of the member takes for a fault; it decides nothing else.
     apply.before, .after         one pack is applied
     answer.before, .after        what a turn answers goes to the connections
     store.before, .after         gathered rows are written to the store
-    checkpoint.before, .after    the store's WAL is moved, in the helper thread
-    drop.before                  the journal lets go of what the store holds durably
-    copy.before, .after          defragment copies the store, in the helper thread
+    <job>.before, .after         checkpoint, prepare, defragment, snapshot, free: in the helper thread
     switch.before, .after        defragment changes to the copy, once the journal says so
-    snapshot.before, .after      a backup is made, in the helper thread
     install.before, .after       a snapshot of another member takes the place of the store
 """
 

@@ -16,6 +16,7 @@ from core.index import KeyIndex
 from core.machine import AlarmsNow, Applied, CompactedTo, LeaseGone, LeaseGranted
 from core.state import State
 from net.disk import DiskFull
+from net.faultpoint import faultpoint
 from net.store.batch import Batch, ChangeRow
 from net.store.errors import StoreHeld
 from net.store.store import Store
@@ -199,7 +200,9 @@ class StoreBuffer:
 
     def _write_oldest(self, store: Store, now_ms: int) -> bool:
         try:
+            faultpoint("store.before")
             store.write(self._sealed[0])
+            faultpoint("store.after")
         except StoreHeld:
             self._not_before_ms = now_ms + self._pace.retry_ms
             return False

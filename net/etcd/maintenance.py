@@ -27,6 +27,7 @@ from net.etcd.cluster import Cluster
 from net.etcd.encode import Encoder
 from net.etcd.pb import health_pb2
 from net.etcd.pb import rpc_pb2 as pb
+from net.faultpoint import faultpoint
 from net.store.seal import Backup
 from net.store.store import Copy, Store
 from net.telemetry import Logger
@@ -227,11 +228,13 @@ class Maintenance:
             self._finish_defragment(NO_SPACE)
 
     def _switch(self, generation: int) -> None:
+        faultpoint("switch.before")
         driver = self._driver
         driver.store.close()
         old = self._disk.open(driver.store.path, writable=False)
         driver.store = Store.open(self._disk, self._directory, generation=generation, vfs=self._vfs)
         self._let_go(old)
+        faultpoint("switch.after")
         self._log.info("finished defragment", size_bytes=driver.store.size_bytes())
         self._finish_defragment(None)
 

@@ -22,6 +22,7 @@ from net.etcd.cluster import Cluster
 from net.etcd.encode import Encoder
 from net.etcd.maintenance import Maintenance
 from net.etcd.services import Method, Services
+from net.faultpoint import faultpoint
 from net.http1 import Http1Pending, Http1Request, Http1Response
 from net.http2.connection import Connection
 from net.http2.limits import Http2Settings
@@ -186,6 +187,8 @@ class ClientPort:
         return inputs
 
     def _deliver(self, io: Io, now_ms: int) -> None:
+        if io.replies:
+            faultpoint("answer.before")
         encoder = self._encoder
         encoder.set_term(self._driver.engine.role.term)
         slow_ms = now_ms - self._slow.request_ms
@@ -204,6 +207,8 @@ class ClientPort:
                     began_ms=token.began_ms,
                     now_ms=now_ms,
                 )
+        if io.replies:
+            faultpoint("answer.after")
         notices = self._notices
         notices += io.notices
         for _ in range(min(len(notices), max(NOTICES_PER_TURN, len(notices) // 4))):
@@ -249,19 +254,27 @@ class ClientPort:
 
         began_us = self._now_us()
 
+        def run() -> object:
+            faultpoint(f"{job.kind}.before")
+            result = job.run()
+            faultpoint(f"{job.kind}.after")
+            return result
+
         def done(result: outcome.Maybe[object]) -> None:
             self._tally.job_took(job.kind, self._now_us() - began_us)
             full = result.error if isinstance(result, outcome.Error) else None
             then(full if isinstance(full, DiskFull) else result.unwrap())
 
-        self._jobs.submit(job.run, done)
+        self._jobs.submit(run, done)
 
     def _driver_job(self, job: Job) -> Callable[[object], None]:
         return lambda result: self._done.append(JobDone(job.kind, result))
 
     def _sync_journal(self) -> Any:
         began = self._now_us()
+        faultpoint("sync.before")
         self._driver.journal.sync()
+        faultpoint("sync.after")
         self._metrics.wal_fsync_us.observe(self._now_us() - began)
 
     def _expire_questions(self, now_ms: int) -> None:
