@@ -10,7 +10,7 @@ what no handler of the member takes for a fault; it decides nothing else.
     apply.before, .after         one pack is applied
     answer.before, .after        what a turn answers goes to the connections
     store.before, .after         gathered rows are written to the store
-    <job>.before, .after         checkpoint, prepare, defragment, snapshot, free: in the helper thread
+    <job>.before, .after         checkpoint, prepare, defragment, snapshot, free: in the thread
     switch.before, .after        defragment changes to the copy, once the journal says so
     install.before, .after       a snapshot of another member takes the place of the store
 """
