@@ -4,13 +4,15 @@ Rule of this file: shapes and their JSON; nothing is judged here. The same file 
 simulator and from real processes. Times are microseconds since the run began, on the clock that
 all clients share. Process ids are retired after an unknown outcome, as in Jepsen.
 
-    {"type":"run", ...}                 first line: seed, options, versions
+    {"type":"run", "facts", "healed", "logged"}    first line; facts: seed, options, versions
     {"type":"invoke", "i", "t", "p", "member", "v"}
     {"type":"ok"|"fail"|"info", "i", "t", "p", "v"}     `i` is that of the invocation
-    {"type":"watch", "t", "w", "ev": "open"|"created"|"events"|"progress"|"canceled"|"lost", ...}
-    {"type":"fault", "t", "what", "on", ...}
-    {"type":"log", "index", "term", "commands": [[call or null, op, revision after it], ...]}
-    {"type":"end", "digest", "verdicts"}
+    {"type":"watch", "t", "w", "ev":"open", "p", "member", "spec", "after"}
+    {"type":"watch", "t", "w", "ev":"created"|"events"|"progress"|"canceled"|"lost"|"closed", ...}
+    {"type":"cache", "t", "p", "key", "end", "rev", "objects"}
+    {"type":"fault", "t", "what", "members", "on", "detail"}
+    {"type":"log", "index", "term", "commands": [[position, call or null, what, rev after it, t]]}
+    {"type":"end", "t"}
 """
 
 from typing import NamedTuple
@@ -97,7 +99,8 @@ class Expire(NamedTuple):
 class Logged(NamedTuple):
     """One command of the committed log. `call` is None where no client asked for it.
 
-    `what` is the client's operation, an `Expire`, or None for what clients cannot tell (an alarm).
+    `what` is the client's operation, an `Expire` that ended a lease, or None for what clients
+    cannot tell: an alarm, an expiry that came too late to do anything.
     """
 
     log_index: int
@@ -107,6 +110,8 @@ class Logged(NamedTuple):
     what: Op | Expire | None
     rev: int
     """The store's revision after it."""
+    time_us: int = -1
+    """When the first member applied it; -1 where nobody looked."""
 
 
 class Fault(NamedTuple):
@@ -119,6 +124,18 @@ class Fault(NamedTuple):
     detail: str = ""
 
 
+class Cache(NamedTuple):
+    """An informer's cache when the run ended: key, mod revision and value, sorted by key."""
+
+    process: int
+    time_us: int
+    key: str
+    end: str
+    rev: int
+    """The revision of which it is a picture."""
+    objects: tuple[tuple[str, int, str], ...]
+
+
 @define
 class History:
     """A whole run."""
@@ -128,6 +145,8 @@ class History:
     calls: list[Call] = field(factory=list[Call])
     watchers: list[Watcher] = field(factory=list[Watcher])
     faults: list[Fault] = field(factory=list[Fault])
+    caches: list[Cache] = field(factory=list[Cache])
+    """What informers that were still at work held in the end."""
     log: list[Logged] | None = None
     """The committed log, where the run could see it: in order, without gaps."""
     healed_us: int = NEVER_US
