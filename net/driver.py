@@ -114,10 +114,10 @@ class Driver:
             Synced: self._sync_done,
             JobDone: self._job_done,
             PeerMessage: self._hear,
-            PeerUp: lambda given: self._raft_inputs.append(raft.LinkUp(given.peer)),
-            PeerDown: lambda given: self._raft_inputs.append(raft.LinkDown(given.peer)),
+            PeerUp: self._peer_up,
+            PeerDown: self._peer_down,
             SnapshotArrived: self._snapshot_arrived,
-            SnapshotGone: lambda given: self._raft_inputs.append(raft.SnapshotSent(*given)),
+            SnapshotGone: self._snapshot_gone,
         }
         self._io = Io()
         self._hold_flushes = False
@@ -371,6 +371,12 @@ class Driver:
         else:
             self._gated.append((after, message))
 
+    def _peer_up(self, given: PeerUp) -> None:
+        self._raft_inputs.append(raft.LinkUp(given.peer))
+
+    def _peer_down(self, given: PeerDown) -> None:
+        self._raft_inputs.append(raft.LinkDown(given.peer))
+
     def _hear(self, given: PeerMessage) -> None:
         peer, channel, data = given
         if channel == RAFT:
@@ -397,6 +403,9 @@ class Driver:
         io.replies = here
 
     # Snapshots of other members.
+
+    def _snapshot_gone(self, given: SnapshotGone) -> None:
+        self._raft_inputs.append(raft.SnapshotSent(given.peer, given.well))
 
     def _snapshot_arrived(self, given: SnapshotArrived) -> None:
         staged = given.staged

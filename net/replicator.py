@@ -80,6 +80,29 @@ class SnapshotTaken:
     term: int
 
 
+class SnapshotSent(NamedTuple):
+    """The sending of a snapshot to a peer ended; well, if the peer has it durably."""
+
+    peer: int
+    well: bool
+
+
+@frozen
+class SnapshotReceived:
+    """A whole snapshot came from a peer: the state at (index, term) of its log, made durable."""
+
+    peer: int
+    index: int
+    term: int
+
+
+@frozen
+class SnapshotInstalled:
+    """The snapshot that `install` asked for is this member's state, durably."""
+
+    index: int
+
+
 class Transfer(NamedTuple):
     """Give leadership to a member."""
 
@@ -100,6 +123,9 @@ RaftInput = (
     | Persisted
     | PersistRefused
     | SnapshotTaken
+    | SnapshotSent
+    | SnapshotReceived
+    | SnapshotInstalled
     | Transfer
     | Tick
 )
@@ -109,7 +135,7 @@ RaftInput = (
 class Persist:
     """Write these in this order as one durable batch, then report `sequence`.
 
-    One that only drops has sequence 0 and is not reported.
+    Sequences ascend. One that only drops has sequence 0 and is not reported.
     """
 
     sequence: int
@@ -120,7 +146,10 @@ class Persist:
 
 
 class Outcome(NamedTuple):
-    """A proposal's fate where it is not simply applied: refused, or unknown for ever."""
+    """A proposal's fate where it is not simply applied.
+
+    Refused: it never was, and never will be, in any log. Else nobody can tell.
+    """
 
     token: int
     refused: bool
@@ -142,11 +171,20 @@ class RaftOutput:
     send: Sequence[tuple[int, bytes, int]] = ()
     """(peer, bytes, persist sequence that must be durable before they leave; 0 for none)."""
     apply: Sequence[Entry] = ()
+    """Committed, durable on this member, in order, each once."""
     read_ready: Sequence[tuple[int, int]] = ()
     """(token, index)."""
     resolved: Sequence[Outcome] = ()
     role: Role | None = None
+    """Given whenever it changed."""
     next_deadline_ms: int | None = None
+    """When to step again if nothing happens; None for never."""
+    read_lost: Sequence[int] = ()
+    """Tokens of reads that nobody can confirm any more: the leader changed under them."""
+    send_snapshot: Sequence[tuple[int, int]] = ()
+    """(peer, index): its log is cut; send it a state at `index` or later, then `SnapshotSent`."""
+    install: tuple[int, int] | None = None
+    """(index, term) of a received snapshot to make this member's state; all it has goes."""
 
 
 NOTHING = RaftOutput()

@@ -5,12 +5,37 @@ Only what is rare passes here; counters of every request are added to where the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import time
 from typing import TYPE_CHECKING
 
 from core.machine import Fact, LeaseGone, LeaseGranted
+from core.operations import (
+    AlarmSet,
+    Compact,
+    DeleteRange,
+    LeaseExpire,
+    LeaseGrant,
+    LeaseRevoke,
+    Noop,
+    Put,
+    Txn,
+)
 from net.metrics import Histogram, Metrics
+
+APPLY_NAMES: Mapping[type, str] = {
+    Put: "Put",
+    Txn: "Txn",
+    DeleteRange: "DeleteRange",
+    Compact: "Compaction",
+    LeaseGrant: "LeaseGrant",
+    LeaseRevoke: "LeaseRevoke",
+    LeaseExpire: "LeaseRevoke",
+    AlarmSet: "Alarm",
+    Noop: "Noop",
+}
+"""etcd's names of what is applied, for etcd_server_apply_duration_seconds."""
+
 
 if TYPE_CHECKING:
     from net.driver import Driver

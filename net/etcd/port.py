@@ -221,6 +221,10 @@ class ClientPort:
             call.notify(encoder, message)
             if not stream.blocked:
                 self._hold_back(call)
+        for stream, failure in io.ended:
+            call = stream.token
+            if isinstance(call, WatchCall):
+                self._services.ended(call, failure)
 
     def _hold_back(self, call: Call) -> None:
         full = call.connection.pending_bytes > CONNECTION_BYTES_HIGH

@@ -132,7 +132,8 @@ class Services:
             jitter_ms = self._bits(16) * self._watch_jitter_ms_max >> 16
             self.watch_calls[call] = None
             connection.open(stream)
-            self.inputs.append(WatchOpened(call.watch_stream, jitter_ms))
+            wants_leader = stream.headers.get(b"hasleader") == b"true"
+            self.inputs.append(WatchOpened(call.watch_stream, jitter_ms, wants_leader))
         else:
             stream.state = KeepAliveCall(connection, stream, method.metrics, self.now_ms)
 
@@ -175,6 +176,11 @@ class Services:
         call.end()
         call.metrics.handled[1] += 1
         self._end(call)
+
+    def ended(self, call: WatchCall, failure: Failure) -> None:
+        """End a Watch RPC that the core has let go of."""
+        self.watch_calls.pop(call, None)
+        call.fail(failure)
 
     def _end(self, call: Call) -> None:
         if isinstance(call, WatchCall):

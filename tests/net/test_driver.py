@@ -27,6 +27,7 @@ from core.operations import (
 )
 from core.state import State
 from net import driver as driver_module
+from net import packs as packs_module
 from net.driver import DriverInput, JobDone, decode_entry
 from net.flush import Pace
 from net.local import LocalEngine
@@ -150,7 +151,8 @@ def test_what_is_proposed_is_forgotten_once_it_is_answered(world: DriverWorld) -
     for token in range(20):
         world.settle(put(token, b"v"))
     driver = world.driver
-    held = [name for name in ("_own", "_tokens", "_batch", "_unsynced") if getattr(driver, name)]
+    held = [name for name in ("_unsynced", "_gated") if getattr(driver, name)]
+    held += [name for name in ("_own", "_tokens", "waiting") if getattr(driver._packs, name)]
     assert held == []
 
 
@@ -160,7 +162,7 @@ def test_a_pack_of_ones_own_is_applied_as_it_would_be_read(
     def lossy(data: bytes) -> list[Proposed]:
         return []
 
-    monkeypatch.setattr(driver_module, "decode_pack", lossy)
+    monkeypatch.setattr(packs_module, "decode_pack", lossy)
     with pytest.raises(AssertionError, match="INV-CODEC-EXACT"):
         world.settle(put("client", b"v"))
 
@@ -310,7 +312,7 @@ def test_a_refused_pack_is_forgotten(full: DriverWorld) -> None:
     for _ in range(10):
         full.do(Put(b"k", b"v" * 9_000))
     full.settle()
-    held = [name for name in ("_own", "_tokens", "_batch") if getattr(full.driver, name)]
+    held = [name for name in ("_own", "_tokens", "waiting") if getattr(full.driver._packs, name)]
     assert held == []
 
 

@@ -1,0 +1,89 @@
+"""This member's own packs, from the commands that wait for one to their fate in the log.
+
+Rule of this file: what was proposed is remembered until it is applied, refused or lost, and no
+longer. A pack's token is the sequence of its first command, so that one that comes back as other
+bytes, as from another leader, is known by what it holds.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from core.codec import CodecError, ProposalId, Proposed, decode_pack, encode_pack
+from core.effects import Propose
+from core.limits import PACK_BYTES_MAX, PACK_COMMANDS_MAX
+from net import replicator as raft
+
+
+class _Own(NamedTuple):
+    """A pack that this member made, and the commands it was made from."""
+
+    pack: bytes
+    commands: list[Proposed]
+    token: int
+
+
+class Packs:
+    """Commands that wait for a pack, and the packs whose fate is open."""
+
+    __slots__ = ("_origin", "_own", "_tokens", "verify", "waiting")
+
+    def __init__(self, origin: int) -> None:
+        self.waiting: list[Propose] = []
+        """Commands for the next pack."""
+        self.verify = False
+        """Decode even own packs, and compare."""
+        self._origin = origin
+        self._own: dict[int, _Own] = {}
+        """Packs this member made, by identity: applying them needs no decoding."""
+        self._tokens: dict[int, int] = {}
+        """Which of them each token of a proposal names."""
+
+    def make(self) -> Iterator[raft.Propose]:
+        """Make packs of all that waits."""
+        batch, self.waiting = self.waiting, []
+        while batch:
+            size = 0
+            count = 0
+            for effect in batch[:PACK_COMMANDS_MAX]:
+                size += len(effect.payload)
+                if size > PACK_BYTES_MAX and count:
+                    break
+                count += 1
+            chosen = batch[:count]
+            batch = batch[count:]
+            token = chosen[0].sequence
+            pack = encode_pack([effect.payload for effect in chosen])
+            origin = self._origin
+            self._own[id(pack)] = _Own(
+                pack,
+                [Proposed(ProposalId(origin, each.sequence), each.command) for each in chosen],
+                token,
+            )
+            self._tokens[token] = id(pack)
+            yield raft.Propose(token, pack)
+
+    def give_up(self, token: int) -> list[int]:
+        """Forget a pack that was refused or lost; return the sequences of its commands."""
+        own = self._own.pop(self._tokens.pop(token, 0), None)
+        return [] if own is None else [proposed.id.sequence for proposed in own.commands]
+
+    def commands(self, entry: raft.Entry) -> Sequence[Proposed]:
+        """Return the commands of an entry to apply; an own pack is forgotten by that."""
+        own = self._own.pop(id(entry.payload), None)
+        if own is not None and own.pack is entry.payload:
+            del self._tokens[own.token]
+            if self.verify:
+                assert decode_entry(entry) == own.commands, "INV-CODEC-EXACT"
+            return own.commands
+        commands = decode_entry(entry)
+        if self._tokens and commands and commands[0].id.origin == self._origin:
+            self.give_up(commands[0].id.sequence)
+        return commands
+
+
+def decode_entry(entry: raft.Entry) -> Sequence[Proposed]:
+    """Return an entry's commands. Bytes that the codec refuses end the member."""
+    try:
+        return decode_pack(entry.payload)
+    except CodecError as error:
+        raise CodecError(f"log index {entry.index}: {error}") from error

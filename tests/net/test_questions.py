@@ -1,0 +1,49 @@
+"""Questions for the leader as bytes: exact, and total."""
+
+from random import Random
+
+import pytest
+
+from core.answers import Answer, LeaseKeepAliveAnswer, LeaseTimeToLiveAnswer
+from core.codec import CodecError
+from core.errors import NO_LEADER
+from core.operations import LeaseKeepAlive, LeaseTimeToLive, Query
+from net.questions import decode_answer, decode_question, encode_answer, encode_question
+
+QUESTIONS: list[Query] = [
+    LeaseKeepAlive(-5),
+    LeaseTimeToLive(1 << 62),
+    LeaseTimeToLive(7, keys=True),
+]
+ANSWERS: list[Answer] = [
+    NO_LEADER,
+    LeaseKeepAliveAnswer(12, 7, 0),
+    LeaseTimeToLiveAnswer(12, 7, -1, 0, []),
+    LeaseTimeToLiveAnswer(12, 7, 3, 60, [b"", b"a", bytes(300)]),
+]
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=repr)
+def test_a_question_arrives_as_it_was_asked(question: Query) -> None:
+    assert decode_question(encode_question(9, question)) == (9, question)
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: type(answer).__name__)
+def test_an_answer_arrives_as_it_was_given(answer: Answer) -> None:
+    assert decode_answer(encode_answer(9, answer)) == (9, answer)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_bytes_that_nobody_wrote_are_refused_or_read_and_nothing_else(seed: int) -> None:
+    chance = Random(seed)
+    whole = [encode_question(1, each) for each in QUESTIONS]
+    whole += [encode_answer(1, each) for each in ANSWERS]
+    for data in whole:
+        damaged = bytearray(data)
+        damaged[chance.randrange(len(damaged))] ^= 1 << chance.randrange(8)
+        cut = bytes(damaged[: chance.randrange(len(damaged) + 1)])
+        for decode in (decode_question, decode_answer):
+            try:
+                decode(cut)
+            except CodecError:
+                continue
