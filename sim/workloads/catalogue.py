@@ -9,7 +9,18 @@ from typing import Final
 
 from sim.clients import Memory, Performance
 from sim.plan import Item
-from sim.workloads import admin, append, compaction, kube, lease, register, sets, txn, watch
+from sim.workloads import (
+    admin,
+    append,
+    compaction,
+    kube,
+    lease,
+    register,
+    script,
+    sets,
+    txn,
+    watch,
+)
 from sim.workloads.draw import Intent, Workload
 
 WORKLOADS: Final[Mapping[str, Workload]] = {
@@ -22,6 +33,7 @@ CLIENT_INTENTS: Final[Mapping[str, Intent]] = {
     for intent in (
         *(intent for workload in WORKLOADS.values() for intent in workload.intents),
         *admin.FROM_FAULTS,
+        *script.CLIENTS,
     )
 }
 
@@ -30,6 +42,7 @@ WATCHER_INTENTS: Final[Mapping[str, Intent]] = {
     for intent in (
         *watch.watchers(watch.PREFIX),
         *(intent for workload in WORKLOADS.values() for intent in workload.watchers),
+        *script.WATCHERS,
     )
 }
 

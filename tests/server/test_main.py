@@ -67,7 +67,7 @@ def test_a_wrong_command_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "what"), [("sim", "the simulator"), ("jepsen", "the black-box harness")]
+    ("name", "what"), [("jepsen", "the black-box harness")]
 )
 def test_what_is_not_in_this_build_says_so(name: str, what: str) -> None:
     assert trine(name, "run", "--seed=1") == Told(

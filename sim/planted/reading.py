@@ -1,0 +1,245 @@
+"""Planted bugs of reads: who may answer, what has to be confirmed first, and as of which revision.
+
+Rule of this file: each patches one function of the core; its docstring says what is wrong.
+"""
+
+# A bug is put in from outside, wherever it has to be.
+# pyright: reportPrivateUsage=false
+
+from collections.abc import Generator
+
+from core import answering, node
+from core.answering import is_local
+from core.answers import LeaseTimeToLiveAnswer, RangeAnswer
+from core.errors import Failure
+from core.inputs import Asked, ReadReady
+from core.lessor import Lessor
+from core.operations import LeaseTimeToLive, Query
+from core.operations import Range as CoreRange
+from core.ranges import PageCounts, read
+from core.rounds import Rounds
+from core.state import State
+from sim.ops import Grant, Put, Range, TimeToLive
+from sim.plan import Item
+from sim.planted.bug import Catalogue, ask, fault, script, swapped
+
+READING = Catalogue()
+
+TRUSTED_MS = 10_000
+
+
+def _cut_off_leader(*, how: Item) -> tuple[Item, ...]:
+    """Write through some members while another may not know, and read on each."""
+    writes = (ask(at, Put("k", str(at)), member=at // 100) for at in range(900, 6_000, 100))
+    reads = (
+        ask(at, Range("k"), client=1 + member, member=member)
+        for at in range(1_000, 6_000, 150)
+        for member in range(3)
+    )
+    return (*writes, *reads, how)
+
+
+@READING.bug(
+    "linear",
+    row=1,
+    budget=8,
+    workload="register",
+    members=3,
+    faults=["partition"],
+    nemesis_ms=1_000,
+    directed=script(*_cut_off_leader(how=fault(2_000, "isolate_leader", ms=3_000)), end_ms=7_000),
+)
+def leader_reads_alone() -> Generator[None]:
+    """Who thinks that it leads answers reads without asking a quorum."""
+    ask_node = node.Node._ask
+
+    def trusting(self: node.Node, given: Asked) -> None:
+        if isinstance(given.query, CoreRange) and self.leading_term:
+            self._answer(given)
+        else:
+            ask_node(self, given)
+
+    with swapped(node.Node, "_ask", trusting):
+        yield
+
+
+@READING.bug(
+    "linear",
+    row=45,
+    budget=20,
+    workload="register",
+    members=3,
+    faults=["process"],
+    directed=script(*_cut_off_leader(how=fault(2_000, "pause", member=-1, ms=2_500)), end_ms=7_000),
+)
+def leader_trusts_its_last_round() -> Generator[None]:
+    """A leader that was confirmed a while ago answers without asking again (etcd #20418)."""
+    ask_node, ready = node.Node._ask, node.Node._read_ready
+
+    def confirmed(self: node.Node, given: ReadReady) -> None:
+        vars(self)["confirmed_ms"] = self.now_ms
+        ready(self, given)
+
+    def trusting(self: node.Node, given: Asked) -> None:
+        since: int = vars(self).get("confirmed_ms", -TRUSTED_MS)
+        fresh = self.now_ms - since < TRUSTED_MS
+        if isinstance(given.query, CoreRange) and self.leading_term and fresh:
+            self._answer(given)
+        else:
+            ask_node(self, given)
+
+    with swapped(node.Node, "_ask", trusting), swapped(node.Node, "_read_ready", confirmed):
+        yield
+
+
+@READING.bug(
+    "linear",
+    row=2,
+    workload="register",
+    members=3,
+    directed=script(
+        *_cut_off_leader(how=fault(2_000, "isolate", member=1, ms=3_000)), end_ms=7_000
+    ),
+)
+def any_member_answers_reads() -> Generator[None]:
+    """Every member answers every read from what it has."""
+
+    def careless(query: Query) -> bool:
+        return isinstance(query, CoreRange) or is_local(query)
+
+    with swapped(node, "is_local", careless):
+        yield
+
+
+@READING.bug(
+    "linear",
+    budget=8,
+    workload="register",
+    members=3,
+    faults=["message", "partition"],
+    directed=script(
+        *_cut_off_leader(
+            how=fault(1_000, "delay", **{"from": 1, "to": 0, "ms": 5_000, "mean_ms": 400})
+        ),
+        end_ms=7_000,
+    ),
+)
+def reads_do_not_wait_for_the_log() -> Generator[None]:
+    """A read is answered once its index is known, though it is not applied here yet."""
+    ready = Rounds.ready
+
+    def hasty(self: Rounds, number: int, index: int, applied_index: int) -> list[Asked]:
+        return ready(self, number, min(index, applied_index), applied_index)
+
+    with swapped(Rounds, "ready", hasty):
+        yield
+
+
+@READING.bug(
+    "linear",
+    budget=8,
+    workload="register",
+    members=3,
+    faults=["message", "partition"],
+    directed=script(
+        *_cut_off_leader(
+            how=fault(1_000, "delay", **{"from": 1, "to": 0, "ms": 5_000, "mean_ms": 400})
+        ),
+        end_ms=7_000,
+    ),
+)
+def late_reads_join_a_round() -> Generator[None]:
+    """A read that comes while a round is under way is answered with it."""
+    gather = Rounds.gather
+
+    def joining(self: Rounds, asked: Asked) -> None:
+        round_under_way = self._under_way.get(self.newest)
+        if round_under_way is None:
+            gather(self, asked)
+        else:
+            round_under_way.append(asked)
+
+    with swapped(Rounds, "gather", joining):
+        yield
+
+
+@READING.bug(
+    "linear",
+    workload="register",
+    directed=script(
+        *(ask(900 + 100 * n, Put("k", str(n))) for n in range(3)), ask(1_500, Range("k", rev=2))
+    ),
+)
+def reads_of_the_past_show_now() -> Generator[None]:
+    """A read at an old revision gets the newest records."""
+
+    def forgetful(
+        state: State, query: CoreRange, counts: PageCounts, header_revision: int | None = None
+    ) -> RangeAnswer | Failure:
+        if state.compact_revision < query.revision <= state.revision:
+            query = query._replace(revision=0)
+        return read(state, query, counts, header_revision)
+
+    with swapped(node, "read", forgetful), swapped(answering, "read", forgetful):
+        yield
+
+
+@READING.bug(
+    "serializable",
+    row=43,
+    workload="register",
+    directed=script(ask(900, Put("k", "1")), ask(1_200, Range("k", serializable=True))),
+)
+def serializable_header_is_ahead() -> Generator[None]:
+    """A serializable read tells a revision that the member has not come to."""
+
+    def ahead(
+        state: State, query: CoreRange, counts: PageCounts, header_revision: int | None = None
+    ) -> RangeAnswer | Failure:
+        answer = read(state, query, counts, header_revision)
+        if query.serializable and isinstance(answer, RangeAnswer):
+            return answer._replace(revision=answer.revision + 1)
+        return answer
+
+    with swapped(answering, "read", ahead):
+        yield
+
+
+@READING.bug(
+    "serializable",
+    workload="register",
+    directed=script(
+        ask(900, Put("k", "1")),
+        ask(1_000, Put("k", "2")),
+        ask(1_200, Range("k", serializable=True)),
+    ),
+)
+def serializable_reads_lag_behind_their_header() -> Generator[None]:
+    """A serializable read shows the records of the revision before the one it tells."""
+
+    def lagging(
+        state: State, query: CoreRange, counts: PageCounts, header_revision: int | None = None
+    ) -> RangeAnswer | Failure:
+        if query.serializable and not query.revision and state.compact_revision < state.revision:
+            query = query._replace(revision=max(1, state.revision - 1))
+        return read(state, query, counts, header_revision)
+
+    with swapped(answering, "read", lagging):
+        yield
+
+
+@READING.bug(
+    "lease",
+    workload="lease",
+    directed=script(ask(900, Grant(7, 60)), ask(1_200, TimeToLive(7))),
+)
+def time_to_live_is_made_up() -> Generator[None]:
+    """A question about a lease is answered with one more second than was granted."""
+    told = answering._time_to_live
+
+    def generous(state: State, lessor: Lessor, query: LeaseTimeToLive) -> LeaseTimeToLiveAnswer:
+        answer = told(state, lessor, query)
+        return answer._replace(granted_ttl_s=answer.granted_ttl_s + 1)
+
+    with swapped(answering, "_time_to_live", generous):
+        yield

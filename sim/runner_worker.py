@@ -1,0 +1,86 @@
+"""One worker process: takes tasks on standard input, runs and judges them, tells outcomes.
+
+Rule of this file: nothing survives a task but imported code. A broken invariant of the product is
+a verdict; any other error is the harness's own, ends the process, and its traceback is told by
+whoever minds it. What is printed by mistake goes to standard error, never between the outcomes.
+"""
+
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+from sim.runner_task import Found, Outcome, Task, task_of
+
+TAIL_LINES = 20
+
+
+def serve(perform: Callable[[Task], Outcome], lines: IO[bytes], out: IO[bytes]) -> None:
+    """Perform one task a line until there are no more."""
+    for line in lines:
+        outcome = perform(task_of(line))
+        out.write(outcome.line().encode() + b"\n")
+        out.flush()
+
+
+def serve_standard(perform: Callable[[Task], Outcome]) -> None:
+    """Serve on this process's own standard input and output."""
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with out:
+        serve(perform, sys.stdin.buffer, out)
+
+
+def main() -> None:
+    """Be a worker until standard input ends."""
+    from sim import trial
+
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    serve_standard(trial.perform)
+
+
+def milliseconds_of(clock: Callable[[], float] = time.process_time) -> int:
+    """Return this process's own time, in milliseconds."""
+    return int(clock() * 1000)
+
+
+def tail_before(lines: Sequence[str], time_us: int) -> tuple[str, ...]:
+    """Return the last trace lines that are not later than a time."""
+    end = len(lines)
+    if time_us > 0:
+        while end and _time_of(lines[end - 1]) > time_us:
+            end -= 1
+    return tuple(lines[max(0, end - TAIL_LINES) : end])
+
+
+def _time_of(line: str) -> int:
+    first = line.split(" ", 1)[0]
+    return int(first) if first.isdigit() else 0
+
+
+def broken(error: AssertionError) -> Found:
+    """Return a broken invariant as a verdict: what it says, and where it was asserted."""
+    words = str(error) or "an assertion without a name"
+    frame = error.__traceback__
+    places: list[str] = []
+    while frame is not None:
+        code = frame.tb_frame.f_code
+        places.append(f"{Path(code.co_filename).name}:{frame.tb_lineno} {code.co_name}")
+        frame = frame.tb_next
+    name = words.split()[0].rstrip(":")
+    return Found(
+        "invariant",
+        f"invariant/{name if name.startswith('INV-') else 'assertion'}",
+        "a broken invariant is a bug of Trine, never of a client (docs/INVARIANTS.md)",
+        words,
+        tuple(places[-4:]),
+    )
+
+
+if __name__ == "__main__":
+    main()
