@@ -68,7 +68,7 @@ class _Walk:
         raiser: Call | None = None
         done: set[int] = set()
         for entry in self.log:
-            _, _, _, number, op, rev = entry
+            _, _, _, number, op, rev, _ = entry
             before = model.rev
             if rev != before:
                 replay.close()
@@ -206,6 +206,8 @@ class _Walk:
             entry = self.log[place]
             low_us = max(self.low[place], timeline.low[entry.rev])
             high_us = min(high[place], timeline.high[entry.rev])
+            if entry.time_us >= 0:
+                high_us = min(high_us, entry.time_us)
             self._place(timeline, entry, low_us, high_us)
         return timeline
 
@@ -218,15 +220,13 @@ class _Walk:
             case Compact(rev):
                 newest = timeline.compactions[-1].rev if timeline.compactions else -1
                 if newest < rev <= entry.rev:
-                    timeline.compactions.append(Compaction(rev, low_us, high_us, call))
+                    timeline.compactions.append(Compaction(rev, low_us, high_us, entry.rev, call))
             case Grant(lease, ttl_s):
                 if isinstance(result, GrantDone):
                     lease, ttl_s = result.lease, result.ttl_s
                 lives = timeline.lives.setdefault(lease, [])
                 if not lives or lives[-1].how:
-                    lives.append(
-                        Life(lease, ttl_s, low_us, high_us, call, "", NEVER_US, NEVER_US, None, 0)
-                    )
+                    lives.append(Life(lease, ttl_s, low_us, high_us, call, "", NEVER_US, NEVER_US))
             case Revoke(lease) | Expire(lease):
                 lives = timeline.lives.get(lease, [])
                 if lives and not lives[-1].how:

@@ -49,7 +49,7 @@ def is_serializable(op: Op) -> bool:
 
 
 def is_read(op: Op) -> bool:
-    """Whether the operation cannot change anything."""
+    """Whether the operation can make no revision."""
     if isinstance(op, Txn):
         return all(isinstance(each, Range) for each in (*op.then, *op.orelse))
     return not isinstance(op, Put | Delete | Revoke)

@@ -23,6 +23,8 @@ class Compaction(NamedTuple):
     """It cannot have been in force before."""
     high_us: int
     """It was in force from then on; `NEVER_US` if it may never have been."""
+    head: int
+    """The newest revision when it came, where the log tells; else 0."""
     call: Call | None
 
 
@@ -38,8 +40,16 @@ class Life(NamedTuple):
     """How it ended: revoked, expired, or "" where it never did."""
     ended_low_us: int
     ended_high_us: int
-    ended_by: Call | None
-    ended_rev: int
+    ended_by: Call | None = None
+    ended_rev: int = 0
+
+    def is_alive(self, begin_us: int, end_us: int) -> bool:
+        """Whether it existed all the time."""
+        return self.granted_high_us < begin_us and self.ended_low_us > end_us
+
+    def may_be_alive(self, begin_us: int, end_us: int) -> bool:
+        """Whether it may have existed at some time between."""
+        return self.granted_low_us <= end_us and self.ended_high_us >= begin_us
 
 
 @define
@@ -68,6 +78,11 @@ class Timeline:
     def maybe(self, time_us: int) -> int:
         """Return the newest revision that may have been there at a time."""
         return max(1, bisect_right(self.low, time_us, 2) - 1)
+
+    @property
+    def head(self) -> int:
+        """The newest revision."""
+        return self.model.rev
 
     def compacted_surely(self, time_us: int) -> Compaction | None:
         """Return the newest compaction that must have been in force before a time."""
