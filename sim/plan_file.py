@@ -18,7 +18,7 @@ from attrs import asdict, fields_dict
 from sim.menu import wrong
 from sim.ops import Json
 from sim.plan import Item, Options, Plan
-from sim.workloads.catalogue import CLIENT_INTENTS, WATCHER_INTENTS, WORKLOADS
+from sim.workloads.catalogue import CLIENT_INTENTS, WATCHER_INTENTS, named
 
 _FORMAT: Final = 1
 _SHAPE: Final = (int, str, int, str, dict)
@@ -78,8 +78,7 @@ def options_of(values: Mapping[str, object], start: Options) -> Options:
             raise ValueError(f"{name}: {value!r} is no {type(old).__name__}")
         now[name] = given
     made = Options(**now)  # type: ignore[arg-type]  # each value has its field's type: just checked
-    if odd := [part for part in made.workload.split("+") if part not in WORKLOADS]:
-        raise ValueError(f"no workload is called {odd[0]!r}")
+    named(made.workload)
     if not 1 <= made.members <= 7:
         raise ValueError(f"members: {made.members} is not 1 to 7")
     return made

@@ -55,5 +55,11 @@ def perform(item: Item, memory: Memory) -> Performance:
 
 
 def named(workload: str) -> list[Workload]:
-    """Return the workloads of an option's value, such as "register+lease". Raises KeyError."""
-    return [WORKLOADS[name] for name in workload.split("+")]
+    """Return the workloads of an option's value, such as "register+lease".
+
+    Raises ValueError for a name that none has.
+    """
+    names = workload.split("+")
+    if odd := [name for name in names if name not in WORKLOADS]:
+        raise ValueError(f"no workload is called {odd[0]!r}")
+    return [WORKLOADS[name] for name in names]
