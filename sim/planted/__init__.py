@@ -11,13 +11,16 @@ from typing import Final
 from sim.planted.bug import Bug
 from sim.planted.compacting import COMPACTING
 from sim.planted.converging import CONVERGING
+from sim.planted.enduring import ENDURING
 from sim.planted.leasing import LEASING
 from sim.planted.living import LIVING
 from sim.planted.reading import READING
 from sim.planted.watching import WATCHING
 from sim.planted.writing import WRITING
 
-_GROUPS: Final = (READING, WRITING, COMPACTING, WATCHING, LEASING, CONVERGING, LIVING)
+_GROUPS: Final = (
+    READING, WRITING, COMPACTING, WATCHING, LEASING, CONVERGING, ENDURING, LIVING,
+)  # fmt: skip
 
 BUGS: Final[Mapping[str, Bug]] = {
     name: bug for group in _GROUPS for name, bug in group.bugs.items()
