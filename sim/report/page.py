@@ -66,8 +66,8 @@ def page(picture: Picture, size_bytes_max: int = SIZE_BYTES_MAX) -> str:
     """Return the file. Raises TraceError for a trace that cannot be read."""
     seed = picture.plan.seed
     styles, scripts = (
-        _asset("run.css"),
-        "".join(_asset(name) for name in ("view.js", "draw.js", "touch.js")),
+        asset("run.css"),
+        "".join(asset(name) for name in ("view.js", "draw.js", "touch.js")),
     )
     around = len(styles) + len(scripts) + 20 * len(picture.history.calls) + 30_000
     drawn = scene(picture, size_bytes_max - around)
@@ -109,7 +109,8 @@ def _frame(title: str, styles: str, body: str, data: str, scripts: str) -> str:
     )
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return the text of a file that pages hold: styles or scripts."""
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
