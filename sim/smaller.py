@@ -129,8 +129,10 @@ def closer(plan: Plan, most_ms: int) -> Plan:
 
 
 def canonical(plan: Plan) -> Iterator[Edit]:
-    """Rename keys and numbers in the order of their use, ask member 0, say no where one may."""
+    """Rename keys, numbers and clients in the order of their use; member 0, no, where they may."""
     yield _renamed
+    yield _renumbered
+    yield lambda plan: _options(_counts(plan))(plan)
     for change in (_at_member_0, _saying_no, _plain_numbers):
         yield partial(_with_args, change=change)
     for place, item in enumerate(plan.items):
@@ -152,6 +154,19 @@ def _renamed(plan: Plan) -> Plan:
         return value
 
     return _with_args(plan, change)
+
+
+def _renumbered(plan: Plan) -> Plan:
+    """Number clients, and watchers, in the order of their first items."""
+    places: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    items: list[Item] = []
+    for item in plan.items:
+        if _actor(item) not in places:
+            places[_actor(item)] = counts[item.who]
+            counts[item.who] += 1
+        items.append(item._replace(number=places[_actor(item)]))
+    return plan.with_items(tuple(items))
 
 
 def _at_member_0(item: Item, name: str, value: Json) -> Json:

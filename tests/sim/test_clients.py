@@ -12,6 +12,8 @@ from sim.plan import Item, Options
 from sim.recorder import Recorder
 from sim.world import World
 
+Asked = tuple[int, Op, Callable[[Result], None]]
+Opened = tuple[int, WatchSpec, Callable[[Seen], None]]
 Script = dict[str, Callable[[Item, Memory], Performance]]
 OPTIONS = Options(members=3, clients=2, watchers=1, duration_ms=10_000, timeout_ms=1_000)
 
@@ -20,8 +22,8 @@ OPTIONS = Options(members=3, clients=2, watchers=1, duration_ms=10_000, timeout_
 class Answers:
     """An endpoint that keeps what it is asked until the test answers."""
 
-    asked: list[tuple[int, Op, Callable[[Result], None]]] = field(factory=list)
-    opened: list[tuple[int, WatchSpec, Callable[[Seen], None]]] = field(factory=list)
+    asked: list[Asked] = field(factory=list[Asked])
+    opened: list[Opened] = field(factory=list[Opened])
     closed: list[int] = field(factory=list[int])
 
     def ask(self, member: int, op: Op, deadline_ms: int, then: Callable[[Result], None]) -> None:

@@ -86,14 +86,14 @@ def test_most_is_answered_and_nothing_fails_in_an_unexpected_way(workload: str) 
     assert texts <= EXPECTED
     oks = sum(not isinstance(call.result, Failed | Unknown) for call in calls)
     assert len(calls) > 300
-    assert oks > 0.75 * len(calls)
+    assert oks > 0.7 * len(calls)
 
 
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_every_intent_of_the_workload_is_performed(workload: str) -> None:
     wanted = {intent.name for intent in WORKLOADS[workload].intents}
-    performed = set().union(*(played(workload, seed).clients.counts for seed in (1, 2, 3)))
-    assert wanted <= performed
+    performed = [do for seed in (1, 2, 3) for do in played(workload, seed).clients.counts]
+    assert wanted <= set(performed)
 
 
 @pytest.mark.parametrize("workload", [name for name in WORKLOADS if name != "kube"])
