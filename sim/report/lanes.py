@@ -56,9 +56,10 @@ def points(
 ) -> dict[int, int]:
     """Return when each operation took effect: within its time, in the order of the log.
 
-    `commits` says when a log index was first known to be committed. A read takes effect at its
-    revision. Where the order and the times cannot both hold - the history is then not linear -
-    the point lies after the answer. Unknown outcomes have a point only if the log holds them.
+    The log says when it was first applied, else `commits` when it was first known to be committed.
+    A read takes effect at its revision. Where the order and the times cannot both hold - the
+    history is then not linear - the point lies after the answer. Unknown outcomes have a point only
+    if the log holds them.
     """
     known = {call.number: call for call in calls}
     placed: dict[int, int] = {}
@@ -67,7 +68,8 @@ def points(
     for entry in log or ():
         call = known.get(entry.call) if entry.call is not None else None
         if call is not None:
-            wish = commits.get(entry.log_index, call.invoked_us)
+            known_us = commits.get(entry.log_index, call.invoked_us)
+            wish = entry.time_us if entry.time_us >= 0 else known_us
             least = max(least, call.invoked_us, min(wish, call.returned_us))
             placed.setdefault(call.number, least)
         if entry.rev > reached[-1][0]:
