@@ -117,7 +117,7 @@ class SingleCopy:
     def mark(self) -> None:
         """Send a progress mark on every stream that asked for them."""
         for stream in self._streams:
-            if stream.is_open and stream.spec.progress and stream.next_rev <= self.model.rev + 1:
+            if stream.is_open and stream.spec.progress and stream.next_rev == self.model.rev + 1:
                 self._see(stream, Seen(0, "progress", self.model.rev))
 
     # What operations do.
