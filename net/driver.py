@@ -11,6 +11,8 @@ the engine hands a pack out for applying only after `Persisted`.
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
+from attrs import frozen
+
 from core import inputs as core_inputs
 from core.codec import Proposed
 from core.effects import AskLeader, Effect, EndStream, Erase, Notify, Propose, ReadIndex, Reply
@@ -20,12 +22,12 @@ from core.machine import Applied
 from core.node import Node
 from net import replicator as raft
 from net.disk import DiskFull
+from net.faultpoint import faultpoint
 from net.flush import Pace, StoreBuffer
 from net.journal import PACK as PACK_FRAME
 from net.journal import Frame, HardState, Journal, SnapshotMark, StoreSwitch
 from net.metrics import Metrics
 from net.packs import Packs
-from net.packs import decode_entry as decode_entry
 from net.questions import decode_answer, decode_question, encode_answer, encode_question
 from net.replicator import Replicator
 from net.store.store import Store
@@ -52,14 +54,12 @@ TICK_MS = 50
 """How often time alone makes a turn: lease deadlines are this sharp."""
 
 
+@frozen(eq=False)
 class _Remote:
     """Who waits for an answer on another member: token of a question that came from there."""
 
-    __slots__ = ("number", "peer")
-
-    def __init__(self, peer: int, number: int) -> None:
-        self.peer = peer
-        self.number = number
+    peer: int
+    number: int
 
 
 class Driver:
@@ -96,7 +96,6 @@ class Driver:
         self._checkpointing = False
         self._emptying = False
         self._preparing = False
-        self._last_checkpoint_ms = 0
         self._last_tick_ms = -TICK_MS
         self._tick_at_ms = 0
         self._engine_due_ms: int | None = None
@@ -114,8 +113,8 @@ class Driver:
             Synced: self._sync_done,
             JobDone: self._job_done,
             PeerMessage: self._hear,
-            PeerUp: self._peer_up,
-            PeerDown: self._peer_down,
+            PeerUp: self._link,
+            PeerDown: self._link,
             SnapshotArrived: self._snapshot_arrived,
             SnapshotGone: self._snapshot_gone,
         }
@@ -312,7 +311,9 @@ class Driver:
         """Write one batch; False when the disk is full."""
         try:
             began_us = self.clock_us()
+            faultpoint("persist.before")
             self.journal.append(frames)
+            faultpoint("persist.after")
             self.metrics.wal_write_us.observe(self.clock_us() - began_us)
         except DiskFull:
             self._note_full()
@@ -343,12 +344,10 @@ class Driver:
     def _resolved(self, outcome: raft.Outcome, now_ms: int) -> None:
         sequences = self._packs.give_up(outcome.token)
         self.metrics.proposals_failed_total += len(sequences)
-        if not sequences:
-            return
-        fate: Input = core_inputs.Lost(sequences)
-        if outcome.refused:
-            fate = core_inputs.Refused(sequences, self.disk_full)
-        self._perform(self.node.step(fate), now_ms)
+        if sequences:
+            refused = core_inputs.Refused(sequences, self.disk_full)
+            fate = refused if outcome.refused else core_inputs.Lost(sequences)
+            self._perform(self.node.step(fate), now_ms)
 
     def _apply(self, entry: raft.Entry, now_ms: int) -> None:
         commands: Sequence[Proposed] = self._packs.commands(entry)
@@ -361,6 +360,7 @@ class Driver:
             for proposed in commands:
                 observe(APPLY_NAMES[type(proposed.command)], each_us, ok=True)
         self._perform(effects, now_ms)
+        faultpoint("apply.after")
 
     # Other members.
 
@@ -371,11 +371,9 @@ class Driver:
         else:
             self._gated.append((after, message))
 
-    def _peer_up(self, given: PeerUp) -> None:
-        self._raft_inputs.append(raft.LinkUp(given.peer))
-
-    def _peer_down(self, given: PeerDown) -> None:
-        self._raft_inputs.append(raft.LinkDown(given.peer))
+    def _link(self, given: PeerUp | PeerDown) -> None:
+        up = isinstance(given, PeerUp)
+        self._raft_inputs.append(raft.LinkUp(given.peer) if up else raft.LinkDown(given.peer))
 
     def _hear(self, given: PeerMessage) -> None:
         peer, channel, data = given

@@ -12,6 +12,7 @@ from core.codec import CodecError, ProposalId, Proposed, decode_pack, encode_pac
 from core.effects import Propose
 from core.limits import PACK_BYTES_MAX, PACK_COMMANDS_MAX
 from net import replicator as raft
+from net.faultpoint import faultpoint
 
 
 class _Own(NamedTuple):
@@ -69,6 +70,7 @@ class Packs:
 
     def commands(self, entry: raft.Entry) -> Sequence[Proposed]:
         """Return the commands of an entry to apply; an own pack is forgotten by that."""
+        faultpoint("apply.before")
         own = self._own.pop(id(entry.payload), None)
         if own is not None and own.pack is entry.payload:
             del self._tokens[own.token]

@@ -22,12 +22,13 @@ from core.node import Node, NodeConfig
 from core.state import NOT_COMPACTED, State
 from net import replicator as raft
 from net.disk import Disk, DiskFull, Lock
-from net.driver import DEFAULT_PACE, Driver, decode_entry
+from net.driver import DEFAULT_PACE, Driver
 from net.flush import Pace
 from net.journal import SEGMENT_BYTES, Journal, Recovered, Reserve, SnapshotMark
 from net.journal.reserve import RESERVE_BYTES
 from net.local import LocalEngine
 from net.metrics import Metrics
+from net.packs import decode_entry
 from net.store.batch import Batch, Identity
 from net.store.meta import JOURNAL_BEGINS, JOURNAL_NOTE
 from net.store.store import Store

@@ -28,9 +28,10 @@ from core.operations import (
 from core.state import State
 from net import driver as driver_module
 from net import packs as packs_module
-from net.driver import DriverInput, JobDone, decode_entry
+from net.driver import DriverInput, JobDone
 from net.flush import Pace
 from net.local import LocalEngine
+from net.packs import decode_entry
 from net.replicator import Entry, RaftInput, RaftOutput
 from sim.disk import DiskFaults
 from tests.driver_world import DriverWorld, put

@@ -22,8 +22,8 @@ from core.operations import (
 )
 from core.state import State
 from net.disk import DiskFull
-from net.driver import decode_entry
 from net.flush import Pace, StoreBuffer
+from net.packs import decode_entry
 from net.replicator import Entry
 from net.store.batch import Batch
 from net.store.errors import StoreHeld
