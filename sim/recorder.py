@@ -49,7 +49,8 @@ class Recorder:
 
     def see(self, watcher: Watcher, seen: Seen) -> Seen:
         """Note what a watcher saw, now; return it with its time."""
-        stamped = seen._replace(time_us=self._now_us())
+        now_us = self._now_us()
+        stamped = seen if seen.time_us == now_us else seen._replace(time_us=now_us)
         watcher.seen.append(stamped)
         return stamped
 
