@@ -54,7 +54,7 @@ def _shape(command: F) -> F:
         click.option("--workload", default="", help="Only this workload, of sim/workloads."),
         click.option("--no", "off", type=GroupNames(), default=(),
                      help=f"Leave fault groups out: {', '.join(GROUPS)}."),
-        click.option("--bug", default="", help="Plant a bug; see: trine sim bugs."),
+        click.option("--bug", default="", help="Plant a bug of sim/planted."),
         click.option("--members", type=click.IntRange(1, 7), help="So many members."),
         click.option("--engine", type=click.Choice(ENGINES), help="What orders the log."),
     )  # fmt: skip
@@ -277,7 +277,7 @@ def _no_bug(name: str, known: Mapping[str, object]) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(name, list(known), 1)
-    hint = f"; did you mean {near[0]}?" if near else "; trine sim bugs lists them"
+    hint = f"; did you mean {near[0]}?" if near else "; sim/planted has them all"
     return f"no planted bug is called {name!r}{hint}"
 
 

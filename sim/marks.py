@@ -174,8 +174,6 @@ def _of_answer(call: Call, acknowledged: int) -> Iterator[str]:
                 yield "read of the past"
             if result.more:
                 yield "page of a longer list"
-            if any(kv.version == 1 and kv.create > 2 for kv in result.kvs):
-                yield "young key read"
         case TxnDone() as result:
             yield "then" if result.succeeded else "else"
             yield from _of_results(result.results)
@@ -272,8 +270,6 @@ def _of_events(seen: Seen, *, is_filtered: bool) -> Iterator[str]:
         yield "many revisions in one response"
     if any(event.prev is not None for event in seen.events):
         yield "previous record"
-    if any(event.kind == "delete" for event in seen.events):
-        yield "deletion seen"
 
 
 def _of_log(history: History) -> Iterator[str]:

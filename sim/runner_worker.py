@@ -24,6 +24,8 @@ def serve(perform: Callable[[Task], Outcome], lines: IO[bytes], out: IO[bytes]) 
         outcome = perform(task_of(line))
         out.write(outcome.line().encode() + b"\n")
         out.flush()
+        # Nothing is collected while a run lasts: a fifth of its time.
+        gc.collect()
 
 
 def serve_standard(perform: Callable[[Task], Outcome]) -> None:

@@ -6,7 +6,7 @@ Rule of this file: each patches the hub of one's own member; its docstring says 
 # A bug is put in from outside, wherever it has to be.
 # pyright: reportPrivateUsage=false
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 
 from core import watches
 from core.records import Version
@@ -23,7 +23,8 @@ from core.watching import (
     WatchStream,
     is_wanted,
 )
-from sim.ops import Delete, Put, Txn
+from sim.ops import Compact, Delete, Put, Txn
+from sim.plan import Item, Plan
 from sim.planted.bug import Catalogue, ask, fault, script, swapped, watch
 
 WATCHING = Catalogue()
@@ -211,4 +212,60 @@ def future_watch_begins_now() -> Generator[None]:
         create(self, state, stream, want)
 
     with swapped(WatchHub, "create", eager):
+        yield
+
+
+def _lagging(*watches: Item) -> Callable[[], Plan]:
+    """Return a plan in which a member is cut off until only a snapshot can help it."""
+    return script(
+        *(ask(900 + 20 * n, Put("k", str(n)), client=n % 2, member=n % 2) for n in range(250)),
+        *watches,
+        fault(1_500, "isolate", member=2, ms=3_000),
+        snapshot_entries=20,
+        end_ms=7_000,
+    )
+
+
+@WATCHING.bug(
+    "watch",
+    row=24,
+    budget=8,
+    workload="watch",
+    members=3,
+    snapshot_entries=20,
+    faults=["partition", "process"],
+    directed=_lagging(watch(1_000, "k", member=2)),
+)
+def watchers_stay_behind_after_install() -> Generator[None]:
+    """A snapshot of another member is installed, and open watches are told nothing of the gap."""
+
+    def idle(self: WatchHub, state: State, told: int) -> None:
+        return None
+
+    with swapped(WatchHub, "follow", idle):
+        yield
+
+
+@WATCHING.bug(
+    "watch",
+    row=23,
+    budget=20,
+    workload="watch+compaction",
+    members=3,
+    snapshot_entries=20,
+    faults=["partition", "process", "operations"],
+    directed=_lagging(
+        watch(1_000, "k", member=2),
+        ask(4_200, Compact(140), client=3),
+        fault(4_000, "snapshot", member=0),
+    ),
+)
+def install_skips_what_is_compacted() -> Generator[None]:
+    """Behind a snapshot that was compacted, open watches go on after the gap instead of ending."""
+    follow = WatchHub.follow
+
+    def skipping(self: WatchHub, state: State, told: int) -> None:
+        follow(self, state, max(told, state.compact_revision - 1))
+
+    with swapped(WatchHub, "follow", skipping):
         yield

@@ -8,13 +8,14 @@ Rule of this file: each patches one function of the core; its docstring says wha
 
 from collections.abc import Generator
 
-from core import machine, node, txn, writes
+from core import inputs, machine, node, txn, writes
 from core.answers import DeleteAnswer, PutAnswer, RangeAnswer
-from core.effects import Reply
+from core.codec import ProposalId, encode
+from core.effects import Propose, Reply
 from core.errors import Failure
 from core.inputs import Offered
 from core.machine import Applied
-from core.operations import Compare, CompareResult, CompareTarget, DeleteRange, Put, Txn
+from core.operations import Command, Compare, CompareResult, CompareTarget, DeleteRange, Put, Txn
 from core.operations import Range as CoreRange
 from core.ranges import PageCounts, read
 from core.records import Version, put_version
@@ -209,4 +210,36 @@ def answers_before_commit() -> Generator[None]:
             self._effects.append(Reply(token, PutAnswer(self.state.revision + 1, None)))
 
     with swapped(node.Node, "_offer", hasty):
+        yield
+
+
+@WRITING.bug(
+    "durability",
+    row=13,
+    budget=8,
+    workload="register",
+    members=3,
+    faults=["partition", "operations"],
+    directed=script(
+        *(ask(900 + 10 * n, AskPut("k", str(n)), client=n % 4, member=n % 3) for n in range(200)),
+        *(fault(at, "depose", ms=50) for at in range(1_200, 2_900, 200)),
+        end_ms=4_000,
+    ),
+)
+def unknown_proposals_are_tried_again() -> Generator[None]:
+    """What may have been committed is proposed a second time."""
+    propose = node.Node._propose
+
+    def noting(self: node.Node, command: Command) -> int:
+        sequence = propose(self, command)
+        vars(self).setdefault("offered", {})[sequence] = command
+        return sequence
+
+    def again(self: node.Node, given: inputs.Lost) -> None:
+        for sequence in given.sequences:
+            command: Command = vars(self)["offered"][sequence]
+            payload = encode(ProposalId(self.config.origin, sequence), command)
+            self._effects.append(Propose(sequence, payload, command))
+
+    with swapped(node.Node, "_propose", noting), swapped(node.Node, "_lose", again):
         yield

@@ -46,9 +46,9 @@ def test_every_command_is_listed() -> None:
          "trine sim run: no planted bug is called 'leader_reads_alon'; "
          "did you mean leader_reads_alone?\n"),
         (("run", "--bug", "zzz"),
-         "trine sim run: no planted bug is called 'zzz'; trine sim bugs lists them\n"),
+         "trine sim run: no planted bug is called 'zzz'; sim/planted has them all\n"),
         (("bugs", "zzz"),
-         "trine sim bugs: no planted bug is called 'zzz'; trine sim bugs lists them\n"),
+         "trine sim bugs: no planted bug is called 'zzz'; sim/planted has them all\n"),
         (("run", "--workload", "tpcc"),
          "trine sim run: no workload is called 'tpcc': admin, append, compaction, kube, lease, "
          "register, set, txn, watch\n"),
