@@ -22,11 +22,11 @@ def fake_pool(size: int = 2, **patience: float) -> Pool:
     return Pool(size, command=FAKE, patience=Patience(**patience))  # type: ignore[arg-type]
 
 
-def run(batch: Batch, **patience: float) -> tuple[Runner, list[str]]:
+def run(batch: Batch, size: int = 2, **patience: float) -> tuple[Runner, list[str]]:
     runner = Runner(batch)
     said: list[str] = []
     progress = Progress(runner.line, said.append, every_s=1e9)
-    with fake_pool(**patience) as pool:
+    with fake_pool(size, **patience) as pool:
         runner.run(pool, progress)
     return runner, said
 
@@ -53,7 +53,8 @@ def test_a_clean_batch_is_worth_nothing_bad() -> None:
 
 
 def test_until_bug_ends_with_the_first_failure() -> None:
-    runner, said = run(Batch(start=5, seeds=0, until_bug=True, again_percent=0, commit="1a2b3c"))
+    batch = Batch(start=5, seeds=0, until_bug=True, again_percent=0, commit="1a2b3c")
+    runner, said = run(batch, size=1)
     assert runner.report.worth == Worth.VERDICT
     assert runner.report.first == {"linear/stale-read": 7}
     assert said[0].splitlines()[0] == "FAIL seed 7 linear/stale-read at 0.000 s  get k1 was old"
