@@ -7,23 +7,48 @@ own model of etcd. The simulator and the harness over real processes share it.
 """
 
 from sim.check.by_log import by_log
+from sim.check.by_watch import by_watch, witness
+from sim.check.compacting import judge_compaction
 from sim.check.guarantees import Found
+from sim.check.holes import by_holes
+from sim.check.leasing import judge_leases
+from sim.check.promises import judge_answers, judge_caches, judge_hashes, judge_shapes
 from sim.check.settings import bounds_of
 from sim.check.timeline import Timeline
 from sim.check.verdict import Verdict, explain
 from sim.check.watching import judge_watches
 from sim.history import History
 
-__all__ = ["Verdict", "check", "explain"]
+__all__ = ["Verdict", "check", "explain", "timeline_of"]
 
 
 def check(history: History) -> list[Verdict]:
-    """Judge a whole run by every check that applies, and return what was broken, earliest first."""
+    """Judge a whole run by every check that applies, and return what was broken, earliest first.
+
+    Of each class of verdict only the first is told. Raises ValueError for bounds that are none.
+    """
     found = Found()
     bounds = bounds_of(history)
-    timeline: Timeline | None = None
-    if history.log is not None:
-        timeline = by_log(history, found)
+    judge_answers(history, bounds, found)
+    judge_shapes(history, found)
+    judge_hashes(history, found)
+    timeline = timeline_of(history, found)
     if timeline is not None:
         judge_watches(history, timeline, bounds, found)
+        judge_compaction(history, timeline, found)
+        judge_leases(history, timeline, bounds, found)
+        judge_caches(history, timeline, bounds, found)
     return found.verdicts()
+
+
+def timeline_of(history: History, found: Found) -> Timeline | None:
+    """Judge linearizability by the best witness there is: the log, a complete watch, or answers.
+
+    Return what the run turned out to be, or None where no order of the writes stands.
+    """
+    if history.log is not None:
+        return by_log(history, found)
+    witnessed = witness(history)
+    if witnessed is not None:
+        return by_watch(history, witnessed, found)
+    return by_holes(history, found)

@@ -11,7 +11,7 @@ from sim.check import shape
 from sim.check.guarantees import Found
 from sim.check.model import Model
 from sim.check.replay import Calls, Replay, sort_calls
-from sim.check.timeline import Compaction, Life, Timeline, falling
+from sim.check.timeline import Compaction, Life, Timeline, falling, shown
 from sim.check.verdict import Side
 from sim.check.wording import asked, side
 from sim.history import NEVER_US, Call, Expire, History, Logged
@@ -26,7 +26,6 @@ from sim.ops import (
     Put,
     Result,
     Revoke,
-    RevokeDone,
     Txn,
     Unknown,
 )
@@ -188,7 +187,10 @@ class _Walk:
         for _, call in self.calls.doubles:
             self._is_lost(call)
         for call in self.calls.rest:
-            if isinstance(call.result, CompactDone | GrantDone | RevokeDone):
+            if isinstance(call.result, CompactDone | GrantDone):
+                self._is_lost(call)
+        for calls in self.calls.revokes.values():
+            for call in calls:
                 self._is_lost(call)
 
     def _is_lost(self, call: Call) -> None:
@@ -239,25 +241,6 @@ class _Walk:
                     )
             case _:
                 pass
-
-
-def shown(history: History, head: int) -> list[int]:
-    """Return for each revision when it had surely come about: somebody had seen it."""
-    times = [NEVER_US] * (head + 1)
-    for call in history.calls:
-        result = call[6]
-        if type(result) is Failed or type(result) is Unknown:
-            continue
-        rev = result[0]
-        assert isinstance(rev, int), "an answer begins with its revision"
-        if rev <= head and call[5] < times[rev]:
-            times[rev] = call[5]
-    for watcher in history.watchers:
-        for seen in watcher.seen:
-            rev = seen.events[-1].kv.mod if seen.events else seen.rev
-            if 0 <= rev <= head and seen.time_us < times[rev]:
-                times[rev] = seen.time_us
-    return falling(times)
 
 
 def _may_grow(op: Op) -> bool:

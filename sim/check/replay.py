@@ -48,8 +48,10 @@ class Calls:
     unknown: list[Call] = field(factory=list[Call])
     """May have written."""
     failed: list[Call] = field(factory=list[Call])
+    revokes: dict[int, list[Call]] = field(factory=dict[int, list[Call]])
+    """By header revision: answered revokes. Whether they wrote, their answers do not tell."""
     rest: list[Call] = field(factory=list[Call])
-    """Of leases, compaction and administration."""
+    """Other answers of leases, compaction and administration."""
     doubles: list[tuple[Call, Call]] = field(factory=list[tuple[Call, Call]])
     """Two writes that were told the same revision."""
 
@@ -69,6 +71,8 @@ def sort_calls(history: History, logged: frozenset[int | None]) -> Calls:
             _sort_write(calls, call)
         elif kind is Failed:
             calls.failed.append(call)
+        elif type(result) is RevokeDone:
+            calls.revokes.setdefault(result.rev, []).append(call)
         elif kind is not Unknown:
             calls.rest.append(call)
         elif not shape.is_read(call.op):
@@ -130,7 +134,9 @@ class Replay:
                 is_stale = op[4]
             else:
                 is_stale = shape.is_serializable(op)
-                self._again(call)
+                expected = answer_now(self.model, call)
+                if expected != result:
+                    self.differs(call, expected)
             if base > returned_us:
                 self._late(call)
             elif invoked_us > top and not is_stale:
@@ -163,6 +169,10 @@ class Replay:
             return side(call)
         return BEGINNING if rev < 2 else Side(f"revision {rev}", "no client's operation known")
 
+    def fits(self) -> bool:
+        """Whether everything that was read at the newest revision is right, by its answers."""
+        return all(agrees(self.model, call) for call in self.calls.reads.get(self.model.rev, ()))
+
     def differs(self, call: Call, expected: Result) -> None:
         """An answer is not the model's: report it, unless only its form differs."""
         result = call.result
@@ -184,18 +194,6 @@ class Replay:
         maker = self.maker(kv.mod if kv is not None else self.model.rev)
         self.found.add(klass, why, (maker, side(call)), call.returned_us)
 
-    def _again(self, call: Call) -> None:
-        """Judge a transaction or deletion that says that it wrote nothing."""
-        model = self.model
-        rev, compacted = model.rev, model.compacted
-        model.compacted = -1
-        expected = model.apply(call.op)
-        model.compacted = compacted
-        if expected != call.result:
-            self.differs(call, expected)
-        if model.rev != rev:
-            model.undo()
-
     def _late(self, call: Call) -> None:
         """A call had returned before an operation began that must precede it."""
         raiser = self.raiser
@@ -215,6 +213,27 @@ class Replay:
             why = "it saw a write that was asked for only after it had returned"
             klass = "linear/read-from-the-future"
             self.found.add(klass, why, (side(raiser), side(call)), call.returned_us)
+
+
+def answer_now(model: Model, call: Call) -> Result:
+    """Return what an operation that writes nothing is told now; compaction is judged elsewhere."""
+    if isinstance(call.op, Range):
+        return model.read_any(call.op)
+    rev, compacted = model.rev, model.compacted
+    model.compacted = -1
+    expected = model.apply(call.op)
+    model.compacted = compacted
+    if model.rev != rev:
+        model.undo()
+    return expected
+
+
+def agrees(model: Model, call: Call) -> bool:
+    """Whether an operation that wrote nothing was told what it is told now."""
+    expected, result = answer_now(model, call), call.result
+    if isinstance(result, TxnDone):
+        result = stamped(result, result.rev)
+    return expected == result
 
 
 def _is_write(call: Call) -> bool:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from attrs import define, field
 
 from sim.check.model import Model
-from sim.history import NEVER_US, Call
+from sim.history import NEVER_US, Call, History
+from sim.ops import Failed, Unknown
 
 
 class Compaction(NamedTuple):
@@ -103,3 +104,22 @@ def falling(times: list[int]) -> list[int]:
         least = min(least, bounds[place])
         bounds[place] = least
     return bounds
+
+
+def shown(history: History, head: int) -> list[int]:
+    """Return for each revision when it had surely come about: somebody had seen it."""
+    times = [NEVER_US] * (head + 1)
+    for call in history.calls:
+        result = call[6]
+        if type(result) is Failed or type(result) is Unknown:
+            continue
+        rev = result[0]
+        assert isinstance(rev, int), "an answer begins with its revision"
+        if rev <= head and call[5] < times[rev]:
+            times[rev] = call[5]
+    for watcher in history.watchers:
+        for seen in watcher.seen:
+            rev = seen.events[-1].kv.mod if seen.events else seen.rev
+            if 0 <= rev <= head and seen.time_us < times[rev]:
+                times[rev] = seen.time_us
+    return falling(times)

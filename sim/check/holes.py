@@ -1,0 +1,251 @@
+"""Linearizability without a witness: which operation of unknown outcome made which revision?
+
+Rule of this file: answered writes claim their revisions; a revision that nobody claims is a hole,
+and an unknown write, or a lease's end, must fill it. Holes are filled in order, tried on the model
+and taken back where a later answer contradicts. The budget is counted in steps, not in time, so
+that the same history gets the same verdict everywhere.
+"""
+
+from attrs import define, field
+
+from sim.check.by_watch import Explainers, doubles
+from sim.check.compacting import compactions_of
+from sim.check.guarantees import Found
+from sim.check.leasing import lives_of
+from sim.check.model import Model, stamped
+from sim.check.replay import Calls, Replay, sort_calls
+from sim.check.timeline import Timeline, shown
+from sim.check.verdict import Side
+from sim.check.wording import side
+from sim.history import Call, History
+from sim.ops import Kv, RangeDone, Revoke, TxnDone, TxnResult
+
+STEPS_MAX = 200_000
+
+Filler = Call | int
+"""What made a revision: a client's call, or the end of a lease."""
+
+
+@define
+class _Place:
+    """One revision on the way: what is left to try for it."""
+
+    rev: int
+    fillers: list[Filler]
+    next: int = 0
+    taken: Filler | None = None
+
+
+@define
+class Order:
+    """What the search found: who made each revision from 2 on, as far as it came."""
+
+    fillers: list[Filler] = field(factory=list[Filler])
+    is_whole: bool = False
+    is_exhausted: bool = False
+    """Every order was tried: there is none."""
+
+
+def by_holes(history: History, found: Found, *, steps_max: int = STEPS_MAX) -> Timeline | None:
+    """Judge a history from its answers alone. None where no order was found."""
+    calls = sort_calls(history, frozenset())
+    doubles(calls, found)
+    head = _head(history)
+    high = shown(history, head)
+    search = _Search(history, calls, head, high)
+    order = search.run(steps_max)
+    replay = _replayed(calls, order, found, is_whole=order.is_whole)
+    if not order.is_whole:
+        _no_order(history, order, replay, found)
+        return None
+    return Timeline(
+        replay.model,
+        replay.writers,
+        replay.low,
+        high,
+        compactions_of(history),
+        lives_of(history),
+    )
+
+
+def _head(history: History) -> int:
+    head = 1
+    for call in history.calls:
+        rev = call.result[0]
+        if isinstance(rev, int):
+            head = max(head, rev)
+    for watcher in history.watchers:
+        for seen in watcher.seen:
+            head = max([head, *[event.kv.mod for event in seen.events]])
+    return head
+
+
+class _Search:
+    def __init__(self, history: History, calls: Calls, head: int, high: list[int]) -> None:
+        self.calls = calls
+        self.head = head
+        self.high = high
+        self.model = Model(knows_leases=False)
+        self.explainers = Explainers(calls)
+        self.evidence = _evidence(history)
+        self.used: set[int] = set()
+        self.replay = Replay(calls, Found(), self.model)
+
+    def run(self, steps_max: int) -> Order:
+        """Fill all revisions, or as many as can be."""
+        best = Order()
+        if not self.replay.fits():
+            best.is_exhausted = True
+            return best
+        places = [_Place(2, self._fillers(2))] if self.head > 1 else []
+        for _ in range(steps_max):
+            if not places:
+                best.is_exhausted = not best.is_whole and self.head > 1
+                best.is_whole = best.is_whole or self.head == 1
+                return best
+            place = places[-1]
+            if not self._advance(place):
+                places.pop()
+                self._take_back(places[-1] if places else None)
+                continue
+            if place.rev - 1 > len(best.fillers):
+                best.fillers = [each.taken for each in places if each.taken is not None]
+            if place.rev == self.head:
+                best.is_whole = True
+                return best
+            places.append(_Place(place.rev + 1, self._fillers(place.rev + 1)))
+        return best
+
+    def _advance(self, place: _Place) -> bool:
+        """Take the next filler that fits."""
+        while place.next < len(place.fillers):
+            filler = place.fillers[place.next]
+            place.next += 1
+            if isinstance(filler, Call) and filler.number in self.used:
+                continue
+            if self._fill(place.rev, filler):
+                place.taken = filler
+                if isinstance(filler, Call):
+                    self.used.add(filler.number)
+                return True
+        return False
+
+    def _fill(self, rev: int, filler: Filler) -> bool:
+        model = self.model
+        before = model.rev
+        is_right = apply_filler(model, filler) and model.rev == rev
+        if is_right and self.replay.fits():
+            return True
+        while model.rev > before:
+            model.undo()
+        return False
+
+    def _take_back(self, place: _Place | None) -> None:
+        if place is None:
+            return
+        self.model.undo()
+        if isinstance(place.taken, Call):
+            self.used.discard(place.taken.number)
+        place.taken = None
+
+    def _fillers(self, rev: int) -> list[Filler]:
+        """Return what may have made a revision, the most likely first."""
+        known = self.calls.writes.get(rev)
+        if known is not None:
+            return [known]
+        fillers: list[Filler] = []
+        told: set[object] = set()
+        calls = self.explainers.every(self.evidence.get(rev))
+        for call in sorted(calls, key=lambda call: call.invoked_us):
+            # Of equal operations the earliest is as good as any other, or better.
+            if call.invoked_us > self.high[rev] or call.number in self.used or call.op in told:
+                continue
+            told.add(call.op)
+            fillers.append(call)
+        for call in self.calls.revokes.get(rev, ()):
+            fillers.insert(0, call)
+        leases = sorted({kv.lease for kv in self.model.live.values() if kv.lease})
+        return [*fillers, *leases]
+
+
+def apply_filler(model: Model, filler: Filler) -> bool:
+    """Apply what made a revision. Return whether its answer, if it had one, is right."""
+    if isinstance(filler, int):
+        model.revoke(filler)
+        return True
+    expected = model.apply(filler.op)
+    result = filler.result
+    if not isinstance(result[0], int):
+        return True
+    if isinstance(result, TxnDone):
+        result = stamped(result, result.rev)
+    return expected == result
+
+
+def _evidence(history: History) -> dict[int, Kv]:
+    """Return for each revision a key that somebody read as written by it."""
+    seen: dict[int, Kv] = {}
+    for call in history.calls:
+        for kv in _read(call.result):
+            seen[kv.mod] = kv
+    for watcher in history.watchers:
+        for message in watcher.seen:
+            for event in message.events:
+                if event.kind == "put":
+                    seen[event.kv.mod] = event.kv
+    return seen
+
+
+def _read(result: object) -> list[Kv]:
+    if isinstance(result, RangeDone):
+        return list(result.kvs)
+    if isinstance(result, TxnDone):
+        parts: tuple[TxnResult, ...] = result.results
+        return [kv for each in parts for kv in _read(each)]
+    return []
+
+
+def _replayed(calls: Calls, order: Order, found: Found, *, is_whole: bool) -> Replay:
+    """Walk along the order that was found, and report what is wrong with it."""
+    replay = Replay(calls, found, Model(knows_leases=False))
+    for rev, filler in enumerate(order.fillers, 2):
+        replay.also[rev - 1] += calls.revokes.get(rev - 1, [])
+        replay.close()
+        apply_filler(replay.model, filler)
+        if isinstance(filler, Call) and isinstance(filler.op, Revoke):
+            calls.revokes[rev] = [call for call in calls.revokes.get(rev, []) if call != filler]
+        replay.wrote(filler if isinstance(filler, Call) else None)
+    if is_whole:
+        replay.end()
+    else:
+        replay.close()
+        _next_write(calls, replay)
+    return replay
+
+
+def _next_write(calls: Calls, replay: Replay) -> None:
+    """The search went no further: if the next write is known, its answer tells why."""
+    call = calls.writes.get(replay.model.rev + 1)
+    if call is not None:
+        expected = replay.model.apply(call.op)
+        if expected != call.result:
+            replay.differs(call, expected)
+
+
+def _no_order(history: History, order: Order, replay: Replay, found: Found) -> None:
+    rev = len(order.fillers) + 2
+    if not order.is_exhausted:
+        why = f"no order of the writes was found within the budget; the furthest ends before {rev}"
+        found.add("linear/undecided", why, (replay.maker(rev - 1),), history.ended_us)
+        return
+    witnesses = [call for call in history.calls if _rev(call) >= rev]
+    witnesses.sort(key=lambda call: (_rev(call), call.returned_us))
+    why = f"no operation explains revision {rev} and what was read at it"
+    sides = (replay.maker(rev - 1), *[side(call) for call in witnesses[:1]])
+    time_us = witnesses[0].returned_us if witnesses else history.ended_us
+    found.add("linear/no-order", why, sides or (Side("the run", "nothing"),), time_us)
+
+
+def _rev(call: Call) -> int:
+    rev = call.result[0]
+    return rev if isinstance(rev, int) else 0
