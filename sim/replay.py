@@ -43,7 +43,7 @@ def replay_plan(
             say(line)
     say(summary(trial))
     if html is not None:
-        _draw(trial, html)
+        _draw(trial, html, tier)
         say(f"picture: {html}")
     return trial.found
 
@@ -107,8 +107,8 @@ def _time_us(line: str) -> int:
     return int(first) if first.isdigit() else 0
 
 
-def _draw(trial: Trial, html: str) -> None:
+def _draw(trial: Trial, html: str, tier: int) -> None:
     from sim.report import write_page
 
     if trial.run is not None:
-        write_page(Path(html), trial)
+        write_page(Path(html), trial, tier=tier)

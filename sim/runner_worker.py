@@ -16,6 +16,8 @@ from typing import IO
 from sim.runner_task import Found, Outcome, Task, task_of
 
 TAIL_LINES = 20
+RAFT_INVARIANTS = ("INV-ONE-LEADER-PER-TERM", "INV-LOG-MATCHES", "INV-LEADER-COMPLETE")
+RAFT_WORDS = "One log: an index once committed holds the same pack everywhere and for ever."
 
 
 def serve(perform: Callable[[Task], Outcome], lines: IO[bytes], out: IO[bytes]) -> None:
@@ -75,6 +77,8 @@ def broken(error: AssertionError) -> Found:
         places.append(f"{Path(code.co_filename).name}:{frame.tb_lineno} {code.co_name}")
         frame = frame.tb_next
     name = words.split()[0].rstrip(":")
+    if name in RAFT_INVARIANTS:
+        return Found("raft-safety", f"raft-safety/{name}", RAFT_WORDS, words, tuple(places[-4:]))
     return Found(
         "invariant",
         f"invariant/{name if name.startswith('INV-') else 'assertion'}",

@@ -62,7 +62,7 @@ def revoke_keeps_keys() -> Generator[None]:
 
 
 @LEASING.bug(
-    "watch",
+    "lease",
     row=30,
     workload="lease",
     directed=script(watch(800, "k", "l"), *_LEASED, ask(1_200, Revoke(7))),

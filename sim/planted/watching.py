@@ -136,7 +136,11 @@ def previous_missing_on_delete() -> Generator[None]:
     "watch",
     row=29,
     workload="watch",
-    directed=script(watch(800, "k", progress=True), *_WRITES, end_ms=30_000),
+    directed=script(
+        watch(800, "k", "l", progress=True),
+        *(ask(at, Put("k", str(at))) for at in range(900, 29_000, 1_300)),
+        end_ms=30_000,
+    ),
 )
 def progress_ahead_of_delivery() -> Generator[None]:
     """Progress is announced at a revision that is still to come (etcd #15220)."""
@@ -200,7 +204,7 @@ def filters_are_swapped() -> Generator[None]:
 @WATCHING.bug(
     "watch",
     workload="watch",
-    directed=script(watch(800, "k", rev=6), *_WRITES),
+    directed=script(watch(800, "k", "l", rev=6), *_WRITES),
 )
 def future_watch_begins_now() -> Generator[None]:
     """A watch from a revision to come gets what happens before it (etcd #20221)."""

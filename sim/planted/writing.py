@@ -8,7 +8,7 @@ Rule of this file: each patches one function of the core; its docstring says wha
 
 from collections.abc import Generator
 
-from core import inputs, machine, node, txn, writes
+from core import inputs, machine, node, ranges, txn, writes
 from core.answers import DeleteAnswer, PutAnswer, RangeAnswer
 from core.codec import ProposalId, encode
 from core.effects import Propose, Reply
@@ -136,10 +136,8 @@ def txn_reads_before_its_writes() -> Generator[None]:
         written = state.change_count != state.logged_count
         if not written or query.revision or not isinstance(answer, RangeAnswer):
             return answer
-        past = read(state, query._replace(revision=state.revision), counts)
-        if not isinstance(past, RangeAnswer):
-            return answer
-        return past._replace(revision=answer.revision)
+        before = query._replace(revision=state.revision)
+        return ranges._read_past(state, before, counts, answer.revision)
 
     with swapped(txn, "read", blind):
         yield
