@@ -52,7 +52,7 @@ def test_every_operation_watcher_fault_and_member_is_in_the_scene() -> None:
     drawn = scene_of(page(picture(run)))
     assert [row[0] for row in rows(drawn["calls"])] == [each.number for each in run.history.calls]
     assert len(rows(drawn["watchers"])) == len(run.history.watchers)
-    assert sorted(row[2] for row in rows(drawn["faults"])) == [
+    assert sorted(str(row[2]) for row in rows(drawn["faults"])) == [
         *("clock_rate", "crash", "isolate", "pause", "slow_disk")
     ]
     assert len(rows(drawn["members"])) == 3
