@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from attrs import define, field
 
-from sim.world import DROP, NET, RECV, SEND, World
+from sim.world import DROP, LINK, NET, RECV, SEND, World
 
 SILENCE_US = 3_000_000
 """A connection that was held for so long is given up by both ends."""
@@ -100,7 +100,7 @@ class Network:
         self._ports: dict[int, Port] = {}
         self._links = {(a, b): _Link() for b in range(size) for a in range(b)}
         self._ways = {(a, b): _Way() for a in range(size) for b in range(size) if a != b}
-        self._ids = {way: way[0] * size + way[1] for way in self._ways}
+        self._ids = {way: way[0] * LINK + way[1] for way in self._ways}
         self._chances = {(a, b): world.chance(f"net/{a}>{b}") for a, b in self._ways}
 
     # Members.

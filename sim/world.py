@@ -52,6 +52,8 @@ DEATH = Kind(14, "death", ("why",))
 NET = -1
 """Who a note is about when it is no member: links."""
 WORLD = -2
+LINK = 1000
+"""A link is noted as its source times this, and its target."""
 
 
 class World:
@@ -125,9 +127,7 @@ class World:
         if len(gathered) > _GATHERED_MAX:
             self._settle()
         if self._trace:
-            facts = " ".join(
-                f"{name}={value}" for name, value in zip(kind.fields, values, strict=False)
-            )
+            facts = " ".join(map(_fact, kind.fields, values))
             self.lines.append(f"{self.now_us} {_name_of(member)} {kind.name} {facts}".rstrip())
 
     def mark(self, name: str) -> None:
@@ -147,6 +147,12 @@ class World:
         mask = (1 << 63) - 1
         self._hash.update(array("q", [value & mask for value in self._gathered]).tobytes())
         self._gathered.clear()
+
+
+def _fact(name: str, value: int | str) -> str:
+    if name == "link" and isinstance(value, int):
+        return f"link={value // LINK}>{value % LINK}"
+    return f"{name}={value}"
 
 
 def _name_of(member: int) -> str:
