@@ -33,7 +33,7 @@ def messages(lines: Sequence[TraceLine]) -> list[Message]:
     sent: dict[int, int] = {}
     found: list[Message] = []
     for line in lines:
-        if line.place != "net":
+        if not line.is_message:
             continue
         number = line.number("id")
         assert number is not None, "the parser refuses such a line"

@@ -62,7 +62,7 @@ def status_lines(trace: Iterable[str], *, members: int, messages: bool = False) 
     for line in parse_all(trace):
         member = line.member
         if line.place == "net":
-            if messages:
+            if messages and line.is_message:
                 yield _row(_time(line), f"{line.facts['link']} {line.kind}", [], _rest(line))
             continue
         if member is None or member >= members:

@@ -19,10 +19,10 @@ KINDS: Mapping[str, frozenset[str]] = {
     "m": frozenset(
         {
             *("turn", "role", "crash", "start", "death"),
-            *("snapshot", "install", "apply", "client", "answer"),
+            *("snapshot", "install", "apply", "client", "answer", "platter"),
         }
     ),
-    "net": frozenset(("send", "recv", "drop")),
+    "net": frozenset(("send", "recv", "drop", "bytes")),
     "world": frozenset(("fault",)),
 }
 """What happens at a member, between members, and to the world."""
@@ -55,6 +55,11 @@ class TraceLine(NamedTuple):
         """The number of the member it happened to, as the line has it."""
         return int(self.place[1:]) if self.place[0] == "m" else None
 
+    @property
+    def is_message(self) -> bool:
+        """Whether it tells of a message between members."""
+        return self.place == "net" and self.kind != "bytes"
+
     def number(self, name: str) -> int | None:
         """Return a fact that is a number, or None where the line does not have it."""
         text = self.facts.get(name)
@@ -82,7 +87,7 @@ def parse(text: str) -> TraceLine:
     if kind not in KINDS["m" if place[0] == "m" else place]:
         raise TraceError(f"{place} has no lines of kind {kind}: {text:.200}")
     line = TraceLine(int(match[1]), place, kind, _facts(match[4] or "", text), text)
-    if place == "net":
+    if line.is_message:
         line.link()
         if line.number("id") is None:
             raise TraceError(f"a message without id: {text:.200}")

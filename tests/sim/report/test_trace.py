@@ -2,8 +2,18 @@
 
 import pytest
 
+from sim import streams, tier2, world
 from sim.report.trace import TraceError, parse, parse_all
+from sim.streams import BYTES
+from sim.world import DROP, FAULT, LINK, NET, RECV, SEND, WORLD, Kind, World
 from tests.made_runs import made_run
+
+KINDS = [
+    each
+    for module in (world, streams, tier2)
+    for each in vars(module).values()
+    if isinstance(each, Kind)
+]
 
 
 def test_a_turn_says_how_far_a_member_is() -> None:
@@ -73,6 +83,20 @@ def test_a_refusal_names_the_line() -> None:
 def test_time_never_falls() -> None:
     with pytest.raises(TraceError, match=r"^line 2: earlier than the line before"):
         parse_all(["5 m1 crash how=kill", "4 m1 start life=2"])
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_whatever_a_world_notes_can_be_read(kind: Kind) -> None:
+    world = World(1, trace=True)
+    text = {"what": "append to all", "why": "no connection", "detail": "2 s = 2000 ms"}
+    place = NET if kind in (SEND, RECV, DROP, BYTES) else WORLD if kind is FAULT else 0
+    values = [2 * LINK + 1 if name == "link" else text.get(name, 7) for name in kind.fields]
+    world.note(kind, place, *values)
+    (line,) = parse_all(world.lines)
+    assert line.kind == kind.name
+    assert set(line.facts) == set(kind.fields)
+    if "link" in kind.fields:
+        assert line.link() == (2, 1)
 
 
 def test_a_whole_run_is_read() -> None:
