@@ -41,6 +41,7 @@ from net.driver import DriverInput
 from net.etcd import auth, decode
 from net.etcd.calls import AnyConnection, AnyStream, Call, KeepAliveCall, StreamCall, WatchCall
 from net.etcd.pb import rpc_pb2 as pb
+from net.etcd.usual import usual_put, usual_txn
 from net.http2.stream import Kind
 from net.metrics import Metrics, RpcMetrics
 
@@ -235,10 +236,12 @@ class Services:
 
     def put(self, method: Method, call: Call, message: bytes) -> None:
         """KV.Put."""
-        command = decode.put_command(pb.PutRequest.FromString(message))
-        if failure := checks.check_put(command):
-            call.fail(failure)
-            return
+        command = usual_put(message)
+        if command is None:
+            command = decode.put_command(pb.PutRequest.FromString(message))
+            if failure := checks.check_put(command):
+                call.fail(failure)
+                return
         self._metrics.put_total += 1
         self.inputs.append(Offered(call, command, len(message) + RAFT_ENVELOPE_BYTES))
 
@@ -253,15 +256,18 @@ class Services:
 
     def txn(self, method: Method, call: Call, message: bytes) -> None:
         """KV.Txn; one that only reads does not enter the log."""
-        command = decode.txn_command(pb.TxnRequest.FromString(message))
-        if failure := checks.check_txn(command, self._txn_ops_max):
-            call.fail(failure)
-            return
+        command = usual_txn(message)
+        if command is None:
+            command = decode.txn_command(pb.TxnRequest.FromString(message))
+            if failure := checks.check_txn(command, self._txn_ops_max):
+                call.fail(failure)
+                return
+            if is_readonly(command):
+                self._metrics.txn_total += 1
+                self.inputs.append(Asked(call, command))
+                return
         self._metrics.txn_total += 1
-        if is_readonly(command):
-            self.inputs.append(Asked(call, command))
-        else:
-            self.inputs.append(Offered(call, command, len(message) + RAFT_ENVELOPE_BYTES))
+        self.inputs.append(Offered(call, command, len(message) + RAFT_ENVELOPE_BYTES))
 
     def compact(self, method: Method, call: Call, message: bytes) -> None:
         """KV.Compact."""
