@@ -1,0 +1,354 @@
+"""Tier 1: the shipped driver and core of all members on one bare heap, over models of the rest.
+
+Rule of this file: the cluster as clients, faults and runs see it; it watches what is applied and
+holds members to each other. No trio, no SQLite, no sockets, no bytes of HTTP/2: volume. What only
+those can break is tier 2's to find.
+
+INV-SAME-INDEX-SAME-HASH at every entry; the named invariants of the state now and then.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from attrs import define
+
+from core import invariants
+from core.codec import ProposalId
+from core.effects import Effect
+from core.errors import Failure
+from core.inputs import Committed
+from core.machine import Applied
+from core.operations import LeaseExpire
+from core.state import State
+from core.watching import WatchStream
+from net import faultpoint
+from sim.history import Expire, Logged, Seen, WatchSpec
+from sim.ledger import Ledger
+from sim.network import Network
+from sim.ops import Admin, AdminDone, Op, Result, Unknown
+from sim.plan import Options
+from sim.platter import Survival
+from sim.tier1_member import Asking, EndedError, Member, Watching
+from sim.world import APPLY, World
+
+CHECK_ENTRIES = 64
+"""The state's invariants are checked as code after so many entries of a member."""
+
+
+@define
+class _Armed:
+    """A point at which a member is to end."""
+
+    point: str
+    hits: int
+    then: Callable[[], None]
+
+
+class Tier1Cluster:
+    """Members 0 to size - 1 in a world."""
+
+    def __init__(self, world: World, options: Options) -> None:
+        self.world = world
+        self.options = options
+        count = options.members
+        self.network = Network(
+            world, count, delay_us=options.link_ms * 1000, datagrams=options.datagrams
+        )
+        self.ledger = Ledger(
+            world,
+            tuple(range(1, count + 1)),
+            can_talk=self._can_talk,
+            wake=lambda member: self.members[member - 1].wake(),
+        )
+        self.members = [
+            Member(number, world, self.network, self.ledger, options, self)
+            for number in range(count)
+        ]
+        self.log: list[Logged] = []
+        self.hashes: list[int] = []
+        """The state's hash after each index, from 1."""
+        self._calls: dict[ProposalId, tuple[int, Op]] = {}
+        self._asked = 0
+        self._armed: dict[int, _Armed] = {}
+        self._current: Member | None = None
+        self._wants = world.chance("wants-leader")
+        faultpoint.install(None)
+        if options.engine != "local":
+            self.ledger.begin()
+
+    # Clients.
+
+    def ask(self, member: int, op: Op, deadline_ms: int, then: Callable[[Result], None]) -> None:
+        """See Endpoint."""
+        machine = self.members[member]
+        asking = Asking(machine, 0, op, self._asked, then)
+        self._asked += 1
+        world = self.world
+        world.after(deadline_ms, partial(self._late, asking))
+        if not machine.client_holds:
+            world.after_us(machine.client_delay_us(), partial(self._arrive, asking))
+
+    def _arrive(self, asking: Asking) -> None:
+        machine = asking.member
+        if machine.client_holds:
+            return
+        if not machine.is_up:
+            asking.settle(Unknown("the connection was refused"))
+        elif isinstance(asking.op, Admin) and asking.op.what not in ("hash", "alarms"):
+            self._administer(machine, asking, asking.op)
+        else:
+            machine.ask(asking)
+
+    def _late(self, asking: Asking) -> None:
+        asking.member.forget(asking)
+        asking.end(Unknown("deadline"))
+
+    def _administer(self, machine: Member, asking: Asking, op: Admin) -> None:
+        rev = machine.driver.node.state.revision
+        if op.what == "status":
+            asking.settle(AdminDone(rev, tuple(machine.facts.items())))
+        elif op.what == "members":
+            asking.settle(AdminDone(rev, (("members", self.size),)))
+        elif op.what == "move_leader":
+            self.ledger.transfer(op.target % self.size + 1)
+            asking.settle(AdminDone(rev))
+        elif op.what == "snapshot":
+            asking.settle(AdminDone(0, (("size_bytes", machine.store.durable.size_bytes),)))
+        else:
+            asking.settle(AdminDone(0))
+
+    def watch(self, member: int, spec: WatchSpec, sink: Callable[[Seen], None]) -> Watching:
+        """See Endpoint."""
+        machine = self.members[member]
+        stream = WatchStream()
+        watching = Watching(machine, 0, sink, stream)
+        stream.token = watching
+        wants_leader = self._wants.random() < 0.5
+        self.world.after_us(
+            machine.client_delay_us(), partial(self._open, watching, spec, wants_leader)
+        )
+        return watching
+
+    def _open(self, watching: Watching, spec: WatchSpec, wants_leader: bool) -> None:
+        machine = watching.member
+        if watching.sink is None:
+            return
+        if not machine.is_up or machine.client_holds:
+            watching.lose("the connection was refused")
+        else:
+            machine.watch(watching, spec, wants_leader=wants_leader)
+
+    # Members, as faults see them.
+
+    @property
+    def size(self) -> int:
+        """See Cluster."""
+        return len(self.members)
+
+    def is_up(self, member: int) -> bool:
+        """See Cluster."""
+        return self.members[member].is_up
+
+    def leader(self) -> int | None:
+        """See Cluster."""
+        found: tuple[int, int] | None = None
+        for machine in self.members:
+            if machine.is_up and machine.driver.engine.role.is_leader:
+                found = max(found or (0, 0), (machine.driver.engine.role.term, machine.number))
+        return None if found is None else found[1]
+
+    def start(self, member: int) -> None:
+        """See Cluster."""
+        self.members[member].start()
+
+    def crash(self, member: int, survival: Survival) -> None:
+        """See Cluster."""
+        machine = self.members[member]
+        machine.crash(survival, f"crash-{survival}")
+        if self._current is machine:
+            self._current = None
+
+    def crash_at(self, member: int, point: str, hits: int, then: Callable[[], None]) -> None:
+        """See Cluster."""
+        self._armed.pop(member, None)
+        if point:
+            self._armed[member] = _Armed(point, max(1, hits), then)
+        faultpoint.install(self._passed if self._armed else None)
+
+    def _passed(self, point: str) -> None:
+        machine = self._current
+        if machine is None:
+            return
+        armed = self._armed.get(machine.number)
+        if armed is None or (armed.point != point and armed.point != "disk"):
+            return
+        if armed.point == "disk" and not point.startswith(("persist", "store", "sync")):
+            return
+        armed.hits -= 1
+        if armed.hits > 0:
+            return
+        self.crash_at(machine.number, "", 0, armed.then)
+        self.world.mark(f"ended at {point}")
+        armed.then()
+        raise EndedError
+
+    def pause(self, member: int, *, on: bool) -> None:
+        """See Cluster."""
+        self.members[member].pause(on=on)
+
+    def clock_rate(self, member: int, ppm: int) -> None:
+        """See Cluster."""
+        machine = self.members[member]
+        machine.clock.set_rate(ppm)
+        machine.wake()
+
+    def clock_step(self, member: int, step_ms: int) -> None:
+        """See Cluster."""
+        self.members[member].clock.step_wall(step_ms * 1000)
+
+    def clock_stall(self, member: int, ms: int) -> None:
+        """See Cluster."""
+        machine = self.members[member]
+        machine.clock.stall(ms * 1000)
+        machine.pause(on=True)
+        self.world.after(ms, partial(machine.pause, on=False))
+
+    def disk_slow(self, member: int, operation_ms: int) -> bool:
+        """See Cluster."""
+        self.members[member].sync_us = operation_ms * 1000
+        return True
+
+    def disk_fail(self, member: int, what: str) -> bool:
+        """See Cluster."""
+        if what == "read":
+            return False
+        self.members[member].next_error = what
+        return True
+
+    def disk_full(self, member: int, *, full: bool) -> bool:
+        """See Cluster."""
+        machine = self.members[member]
+        machine.is_full = full
+        if machine.is_up:
+            machine.journal.is_full = full
+            if not full:
+                machine.driver.disk_full = False
+        return True
+
+    def disk_lie(self, member: int, *, lying: bool) -> bool:
+        """See Cluster."""
+        self.members[member].is_lying = lying
+        return True
+
+    def damage(self, member: int, what: str, file: str, *, at_permille: int, bit: int) -> bool:
+        """See Cluster: tier 1 has no files."""
+        return False
+
+    def power_loss(self, member: int, operations: int, then: Callable[[], None]) -> bool:
+        """See Cluster."""
+        self.crash_at(member, "disk", operations, then)
+        return True
+
+    def depose(self, ms: int) -> None:
+        """See Cluster."""
+        self.ledger.depose(ms)
+
+    def transfer(self, member: int) -> None:
+        """See Cluster."""
+        self.ledger.transfer(member + 1)
+
+    def snapshot(self, member: int) -> None:
+        """See Cluster."""
+        machine = self.members[member]
+        if machine.is_up:
+            machine.cut_log()
+
+    def restore(self, member: int) -> bool:
+        """See Cluster: a member that comes back without what it promised is no member."""
+        return False
+
+    def clients_blocked(self, member: int, *, on: bool) -> None:
+        """See Cluster."""
+        self.members[member].block_clients(on=on)
+
+    # The end.
+
+    def logged(self) -> list[Logged]:
+        """See Cluster."""
+        return self.log
+
+    def settled(self) -> str:
+        """See Cluster."""
+        applied: set[int] = set()
+        for machine in self.members:
+            if not machine.is_up:
+                return f"member {machine.number} is down"
+            node = machine.driver.node
+            if node.proposals_waiting:
+                return f"member {machine.number} waits for {node.proposals_waiting} proposals"
+            applied.add(node.state.applied_index)
+            if machine.is_asked:
+                return f"member {machine.number} owes answers"
+        if len(applied) > 1:
+            return f"members are at indexes {sorted(applied)}"
+        return "" if self.leader() is not None else "nobody leads"
+
+    def close(self) -> None:
+        """See Cluster."""
+        faultpoint.install(None)
+        for machine in self.members:
+            if machine.is_up:
+                invariants.check(machine.driver.node.state)
+            machine.crash("all", "end")
+
+    # What members tell.
+
+    def entered(self, member: Member) -> None:
+        """See Surroundings."""
+        self._current = member
+
+    def failed(self, member: Member, why: str) -> None:
+        """See Surroundings."""
+        member.next_error = ""
+        member.crash("subset", why)
+
+    def offered(self, asking: Asking, origin: int, sequence: int) -> None:
+        """See Surroundings."""
+        self._calls[ProposalId(origin, sequence)] = (asking.number, asking.op)
+
+    def applied(
+        self, member: Member, given: Committed, effects: Sequence[Effect], state: State
+    ) -> None:
+        """See Surroundings."""
+        index = given.log_index
+        found = state.state_hash()
+        if index > len(self.hashes):
+            assert index == len(self.hashes) + 1, "INV-APPLY-ONCE"
+            self.hashes.append(found)
+            self.world.note(APPLY, member.number, index, given.term, found)
+            self._write_down(given, effects)
+        elif self.hashes[index - 1] != found:
+            raise AssertionError(
+                f"INV-SAME-INDEX-SAME-HASH: member {member.number} differs at index {index}"
+            )
+        if index % CHECK_ENTRIES == 0:
+            invariants.check(state)
+
+    def _write_down(self, given: Committed, effects: Sequence[Effect]) -> None:
+        rev = self.log[-1].rev if self.log else 1
+        done = [effect for effect in effects if type(effect) is Applied]
+        for position, (proposed, applied) in enumerate(zip(given.commands, done, strict=True)):
+            answer = applied.answer
+            if not isinstance(answer, Failure):
+                rev = answer.revision
+            command = proposed.command
+            call, what = self._calls.get(proposed.id, (None, None))
+            expire = Expire(command.id) if isinstance(command, LeaseExpire) else None
+            self.log.append(
+                Logged(given.log_index, position, given.term, call, expire or what, rev)
+            )
+
+    def _can_talk(self, a: int, b: int) -> bool:
+        if a in self.ledger.stopped or b in self.ledger.stopped:
+            return False
+        return self.network.is_free(a - 1, b - 1)

@@ -1,0 +1,637 @@
+"""One machine of tier 1: what stays of it, and the lives of the shipped driver and core on it.
+
+Rule of this file: it stands where reactor, threads and sockets stand in production, and adds
+nothing that they would not do. Requests enter through the shipped services, as etcd's messages; a
+sync and a job take their time and are done whole. Dead means dead: the ports are closed first, and
+nothing that a life still had under way reaches the next.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, cast
+
+from attrs import define, frozen
+
+from core.effects import Effect, Propose
+from core.errors import Failure
+from core.inputs import (
+    Asked,
+    Committed,
+    Input,
+    Offered,
+    RoomChanged,
+    WatchAsked,
+    WatchClosed,
+    WatchOpened,
+    WatchProgressAsked,
+)
+from core.node import Node, NodeConfig
+from core.operations import LeaseKeepAlive
+from core.state import State
+from core.watching import Message, WatchCreate, WatchStream
+from net import replicator as raft
+from net.disk import DiskFull
+from net.driver import Driver
+from net.etcd.calls import Call
+from net.etcd.services import Services
+from net.flush import Pace
+from net.journal import Journal
+from net.local import LocalEngine
+from net.metrics import Metrics
+from net.packs import decode_entry
+from net.store.store import Store
+from net.turns import (
+    DriverInput,
+    Io,
+    JobDone,
+    PeerDown,
+    PeerMessage,
+    PeerUp,
+    SnapshotArrived,
+    SnapshotGone,
+    Synced,
+)
+from sim.history import Seen, WatchSpec
+from sim.ledger import Ledger
+from sim.models import DiskError, JournalModel, LogImage, Rows, StoreModel
+from sim.network import Network
+from sim.ops import KeepAlive, Op, Result, Unknown
+from sim.perfect import PerfectEngine, kind_of
+from sim.plan import Options
+from sim.platter import Survival
+from sim.tier1_words import sighting, told
+from sim.wire_words import raw, refusal, request
+from sim.world import CRASH, INSTALL, ROLE, SNAPSHOT, START, TURN, MemberClock, World
+
+TURN_US = 200
+"""A member takes its turns at least so far apart: what comes meanwhile is taken together."""
+SYNC_US = 400
+JOB_US = 2_000
+IDLE_MS = 500
+NEVER_US = 1 << 62
+
+
+class EndedError(OSError):
+    """The member that runs was ended where it is: nothing of its turn goes on."""
+
+
+class Surroundings(Protocol):
+    """What a member asks of the cluster that it belongs to."""
+
+    def entered(self, member: "Member") -> None:
+        """What is done from now on is done by this member."""
+        ...
+
+    def offered(self, asking: "Asking", origin: int, sequence: int) -> None:
+        """A client's command was proposed."""
+        ...
+
+    def applied(
+        self, member: "Member", given: Committed, effects: Sequence[Effect], state: State
+    ) -> None:
+        """A pack was applied."""
+        ...
+
+    def failed(self, member: "Member", why: str) -> None:
+        """The member ends by its own word: its disk failed."""
+        ...
+
+
+@define(eq=False)
+class Asking:
+    """A client's operation on its way: the token that the core answers."""
+
+    member: "Member"
+    life: int
+    op: Op
+    number: int
+    then: Callable[[Result], None] | None
+
+    def fail(self, failure: Failure) -> None:
+        """Refused before the core was asked."""
+        self.settle(refusal(failure.code, failure.text))
+
+    def settle(self, result: Result) -> None:
+        """Send the answer back."""
+        self.member.back(lambda: self.end(result))
+
+    def end(self, result: Result) -> None:
+        """Tell the client, the first time."""
+        then, self.then = self.then, None
+        if then is not None:
+            then(result)
+
+
+@define(eq=False)
+class Watching:
+    """A client's watch. Call it to give it up."""
+
+    member: "Member"
+    life: int
+    sink: Callable[[Seen], None] | None
+    stream: WatchStream
+    last_us: int = 0
+
+    def __call__(self) -> None:
+        self.sink = None
+        self._tell(WatchClosed(self.stream))
+        self.stream.token = None
+
+    def slow(self, ms: int) -> None:
+        """Read nothing for so long."""
+        self._tell(RoomChanged(self.stream, True))
+        self.member.world.after(ms, lambda: self._tell(RoomChanged(self.stream, False)))
+
+    def ask_progress(self) -> None:
+        """Ask how far the stream is."""
+        self._tell(WatchProgressAsked(self.stream))
+
+    def see(self, message: Message) -> None:
+        """Send a message to the client, behind those before it."""
+        world = self.member.world
+        seen = sighting(message, 0)
+        self.last_us = max(self.last_us + 1, world.now_us + self.member.client_delay_us())
+        world.at(self.last_us, lambda: self._show(seen))
+
+    def lose(self, why: str) -> None:
+        """The stream broke."""
+        world = self.member.world
+        seen = Seen(0, "lost", 0, reason=why)
+        self.last_us = max(self.last_us + 1, world.now_us + self.member.client_delay_us())
+        world.at(self.last_us, lambda: self._show(seen))
+
+    def _show(self, seen: Seen) -> None:
+        sink = self.sink
+        if sink is not None:
+            if seen.kind == "lost":
+                self.sink = None
+            sink(seen._replace(time_us=self.member.world.now_us))
+
+    def _tell(self, given: Input) -> None:
+        member = self.member
+        is_open = self.sink is not None or type(given) is WatchClosed
+        if is_open and member.life == self.life and member.is_up:
+            member.give(given)
+
+
+@frozen
+class _Staged:
+    """A received snapshot; see `net.turns.Staged`."""
+
+    member: "Member"
+    rows: Rows
+    generation: int
+
+    @property
+    def index(self) -> int:
+        return self.rows.index
+
+    @property
+    def term(self) -> int:
+        return self.rows.term
+
+    def take_over(self, old: Store) -> tuple[Store, State]:
+        """See Staged."""
+        return self.member.take_over(self.rows, self.generation)
+
+
+class Member:
+    """A machine: its disk, its clock, and whatever life runs on it."""
+
+    def __init__(
+        self,
+        number: int,
+        world: World,
+        network: Network,
+        ledger: Ledger,
+        options: Options,
+        surroundings: Surroundings,
+    ) -> None:
+        self.number = number
+        self.id = number + 1
+        self.world = world
+        self.network = network
+        self.ledger = ledger
+        self.options = options
+        self.surroundings = surroundings
+        self.chance = world.chance(f"member/{number}")
+        self._client_chance = world.chance(f"client-net/{number}")
+        self.log = LogImage()
+        self.generations: dict[int, Rows] = {1: Rows()}
+        self.clock = MemberClock(world)
+        self.clock.boot(self.chance.randrange(1_000_000_000))
+        self.clock.set_rate(self.chance.randint(-options.drift_ppm, options.drift_ppm))
+        self.life = 0
+        self.is_up = False
+        self.holds = 0
+        self.client_holds = 0
+        self.sync_us = 0
+        self.next_error = ""
+        self.is_full = False
+        self.is_lying = False
+        self.turns = 0
+        self.driver: Driver
+        self.journal: JournalModel
+        self.store: StoreModel
+        self._services: Services
+        self._inbox: list[DriverInput] = []
+        self._due_us = NEVER_US
+        self._asked: dict[Asking, None] = {}
+        self._streams: dict[WatchStream, Watching] = {}
+        self._shown: tuple[int, ...] = ()
+
+    # Life and death.
+
+    def start(self) -> None:
+        """Begin a life on what the disk keeps."""
+        if self.is_up:
+            return
+        self.life += 1
+        self.is_up = True
+        options, log = self.options, self.log
+        generation = 1 if log.switch is None else log.switch.generation
+        rows = self.generations[generation]
+        self.generations = {generation: rows}
+        assert log.base_index <= rows.index <= log.last_index, "INV-LOG-COVERS-STATE"
+        self.journal = JournalModel(log)
+        self.journal.is_full = self.is_full
+        self.store = StoreModel(rows, generation)
+        node = Node(rows.state(), self._config())
+        engine = self._engine()
+        self.driver = Driver(
+            node,
+            engine,
+            cast(Journal, self.journal),  # it has what the driver uses of one
+            cast(Store, self.store),  # it has what the driver uses of one
+            Metrics(),
+            Pace(
+                flush_rows=64,
+                flush_delay_ms=100,
+                checkpoint_bytes=options.snapshot_entries or NEVER_US,
+                truncate_bytes=NEVER_US,
+                idle_ms=IDLE_MS,
+            ),
+        )
+        self.driver.verify_packs = True
+        self.driver.on_disk_full = self.journal.give_up_reserve
+        self._services = Services(
+            self.driver.metrics, _NoAdministration(), txn_ops_max=128, watch_jitter_ms_max=0
+        )
+        self._observe(node)
+        if isinstance(engine, LocalEngine):
+            self._replay()
+        self._inbox = []
+        self._due_us = NEVER_US
+        self.world.note(START, self.number, self.life, node.state.applied_index)
+        self.network.attach(self.number, self)
+        self._wake(0)
+
+    def crash(self, survival: Survival, how: str) -> None:
+        """End this life. Its ports go first."""
+        if not self.is_up:
+            return
+        self.is_up = False
+        self.network.detach(self.number)
+        self.ledger.engines.pop(self.id, None)
+        self.world.note(CRASH, self.number, how)
+        for asking in self._asked:
+            asking.settle(Unknown("the connection was lost"))
+        for watching in self._streams.values():
+            watching.lose("the connection was lost")
+        self._asked.clear()
+        self._streams.clear()
+        self._inbox.clear()
+        chance = self.chance
+        self.store.crash(survival, chance)
+        self.journal.crash(survival, chance)
+
+    def _config(self) -> NodeConfig:
+        alone = self.options.engine == "local"
+        return NodeConfig(
+            member_id=self.id,
+            origin=self.chance.getrandbits(62) + 1,
+            quota_bytes=self.options.quota_bytes,
+            request_bytes_max=1 << 21,
+            fragment_bytes=4096,
+            progress_interval_ms=2000,
+            request_timeout_ms=0 if alone else 7000,
+            election_timeout_ms=0 if alone else 1000,
+        )
+
+    def _engine(self) -> raft.Replicator:
+        log = self.log
+        hard = log.hard
+        remembered = raft.HardState(0, 0, 0)
+        if hard is not None:
+            remembered = raft.HardState(hard.term, hard.vote, hard.commit)
+        last_term = log.term_at(log.last_index) or 0
+        rows = next(iter(self.generations.values()))
+        bounds = raft.LogBounds(remembered, log.last_index, last_term, rows.index)
+        if self.options.engine == "local":
+            return LocalEngine(self.id, bounds)
+        engine = PerfectEngine(
+            self.id,
+            self.ledger,
+            bounds,
+            base=(log.base_index, log.base_term),
+            entries=log.entries,
+            message_bytes=self.options.pack_bytes,
+        )
+        self.ledger.engines[self.id] = engine
+        return engine
+
+    def _replay(self) -> None:
+        """A quorum of one has committed all that its journal holds."""
+        for entry in list(self.log.entries):
+            if entry.index > self.driver.node.state.applied_index:
+                self.driver.replay(Committed(entry.index, entry.term, decode_entry(entry)))
+
+    def _observe(self, node: Node) -> None:
+        """Tell the cluster of what is proposed for clients, and of what is applied."""
+        step = node.step
+        origin = node.config.origin
+
+        def observed(given: Input) -> Sequence[Effect]:
+            kind = type(given)
+            effects = step(given)
+            if kind is Committed:
+                self.surroundings.applied(self, cast(Committed, given), effects, node.state)
+            elif kind is Offered:
+                offered = cast(Offered, given)
+                for effect in effects:
+                    if isinstance(effect, Propose) and effect.command is offered.command:
+                        asking = cast(Asking, offered.token)
+                        self.surroundings.offered(asking, origin, effect.sequence)
+            return effects
+
+        node.step = observed  # type: ignore[method-assign]  # it looks on, and changes nothing
+
+    def take_over(self, rows: Rows, generation: int) -> tuple[Store, State]:
+        """Use another generation from now on."""
+        self.store.is_closed = True
+        self.store.batches.clear()
+        self.store = StoreModel(rows, generation)
+        self.generations = {generation: rows}
+        self.world.note(INSTALL, self.number, rows.index, rows.revision)
+        return cast(Store, self.store), rows.state()
+
+    # Turns.
+
+    def give(self, given: DriverInput) -> None:
+        """Have something taken in the next turn."""
+        self._inbox.append(given)
+        self._wake(self._last_turn_us + TURN_US - self.world.now_us)
+
+    _last_turn_us = 0
+
+    def wake(self) -> None:
+        """Have the engine step, though nothing came."""
+        if self.is_up:
+            self.give(PeerMessage(self.id, 0, b""))
+
+    def _wake(self, delay_us: int) -> None:
+        due_us = self.world.now_us + max(delay_us, 1)
+        if due_us < self._due_us:
+            self._schedule(due_us)
+
+    def _schedule(self, due_us: int) -> None:
+        self._due_us = due_us
+        life = self.life
+        self.world.at(due_us, lambda: self._turn(due_us, life))
+
+    def _turn(self, due_us: int, life: int) -> None:
+        if due_us != self._due_us or life != self.life or not self.is_up:
+            return
+        self._due_us = NEVER_US
+        if self.holds:
+            return
+        self._last_turn_us = due_us
+        inputs, self._inbox = self._inbox, []
+        self.turns += 1
+        self.surroundings.entered(self)
+        try:
+            io = self.driver.turn(self.clock.monotonic_us() // 1000, inputs)
+        except EndedError:
+            return
+        except DiskError as error:
+            self.surroundings.failed(self, str(error))
+            return
+        if self.is_up and self.life == life:
+            self._carry_out(io)
+
+    def _carry_out(self, io: Io) -> None:
+        if io.replies:
+            asked = self._asked
+            for token, answer in io.replies:
+                assert isinstance(token, Asking), "INV-TOKEN"
+                if asked.pop(token, token) is None:
+                    token.settle(told(answer))
+        for notice in io.notices:
+            watching = self._streams.get(notice.stream)
+            if watching is not None:
+                watching.see(notice.message)
+        for stream, failure in io.ended:
+            watching = self._streams.pop(stream, None)
+            if watching is not None:
+                watching.lose(f"{failure.code}: {failure.text}")
+                self.world.mark("stream ended without a leader")
+        for peer, channel, data in io.sends:
+            what = kind_of(data) if channel == 0 else "question" if channel == 1 else "answer"
+            message = (channel, data)
+            self.network.send(self.number, peer - 1, message, size=len(data), what=what)
+        for peer, index in io.snapshots:
+            self._send_snapshot(peer, index)
+        if io.sync:
+            self._sync(io.sync)
+        for job in io.jobs:
+            self._start_job(job.kind, job.run)
+        self._note()
+        if io.busy:
+            self._wake(TURN_US)
+        else:
+            due_us = self.clock.world_us(io.next_deadline_ms * 1000)
+            if due_us < self._due_us:
+                self._schedule(max(due_us, self.world.now_us + TURN_US))
+
+    def _note(self) -> None:
+        role, state = self.driver.engine.role, self.driver.node.state
+        commit = self.driver.engine.commit_index
+        shown = (role.term, commit, state.applied_index, state.revision, int(role.is_leader))
+        if shown != self._shown:
+            if shown[0] != (self._shown or (0,))[0]:
+                self.world.note(ROLE, self.number, role.term, int(role.is_leader))
+            self._shown = shown
+            self.world.note(TURN, self.number, *shown)
+
+    def _sync(self, batch: int) -> None:
+        life, upto = self.life, self.journal.sync_began()
+        delay_us = self.sync_us + SYNC_US // 2 + int(self.chance.random() * SYNC_US)
+
+        def done() -> None:
+            if life != self.life or not self.is_up:
+                return
+            if self.next_error in ("sync", "write"):
+                self.surroundings.failed(self, f"EIO: {self.next_error}")
+                return
+            if not self.is_lying:
+                self.journal.synced(upto)
+            self.give(Synced(batch))
+
+        self.world.after_us(delay_us, done)
+
+    def _start_job(self, kind: str, run: Callable[[], object]) -> None:
+        life = self.life
+
+        def done() -> None:
+            if life != self.life or not self.is_up:
+                return
+            try:
+                result = run()
+            except DiskFull as full:
+                result = full
+            self.give(JobDone(kind, result))
+
+        self.world.after_us(JOB_US + self.sync_us, done)
+
+    def cut_log(self) -> None:
+        """Make the store durable now, and let the log go behind it."""
+        self.driver.flush_now(self.driver.node.now_ms)
+        self.give(JobDone("checkpoint", self.store.checkpoint()))
+
+    # Stopped, and going on.
+
+    def pause(self, *, on: bool) -> None:
+        """Stop the process, or let it go on."""
+        self.holds += 1 if on else -1
+        if self.holds:
+            self.ledger.stopped.add(self.id)
+        else:
+            self.ledger.stopped.discard(self.id)
+            if self.is_up:
+                self._wake(0)
+
+    # Peers: the network's port.
+
+    def link_up(self, peer: int) -> None:
+        """See Port."""
+        self.give(PeerUp(peer + 1))
+
+    def link_down(self, peer: int) -> None:
+        """See Port."""
+        self.give(PeerDown(peer + 1))
+
+    def arrived(self, peer: int, data: object) -> None:
+        """See Port."""
+        if isinstance(data, Rows):
+            self._stage(peer, data)
+        elif isinstance(data, bool):
+            self.give(SnapshotGone(peer + 1, data))
+        else:
+            channel, content = cast(tuple[int, bytes], data)
+            self.give(PeerMessage(peer + 1, channel, content))
+
+    def _send_snapshot(self, peer: int, index: int) -> None:
+        driver = self.driver
+        driver.flush_now(driver.node.now_ms)
+        if self.store.applied[0] < index:
+            self.give(SnapshotGone(peer, False))
+            return
+        rows = self.store.snapshot()
+        self.world.note(SNAPSHOT, self.number, peer - 1, rows.index)
+        self.network.send(self.number, peer - 1, rows, size=rows.size_bytes, what="snapshot")
+
+    def _stage(self, peer: int, rows: Rows) -> None:
+        """Make a received snapshot durable, as a generation that nothing refers to yet."""
+        life = self.life
+
+        def done() -> None:
+            if life != self.life or not self.is_up:
+                return
+            generation = max(self.generations) + 1
+            self.generations[generation] = rows
+            self.network.send(self.number, peer, True, size=16, what="staged")
+            self.give(SnapshotArrived(peer + 1, _Staged(self, rows, generation)))
+
+        self.world.after_us(JOB_US + self.sync_us, done)
+
+    # Clients.
+
+    def client_delay_us(self) -> int:
+        """Draw how long something takes between client and member."""
+        mean = self.options.link_ms * 1000
+        return mean // 2 + int(self._client_chance.random() * mean)
+
+    def back(self, call: Callable[[], None]) -> None:
+        """Have something reach the client, unless the way is cut."""
+        if not self.client_holds:
+            self.world.after_us(self.client_delay_us(), call)
+
+    def ask(self, asking: Asking) -> None:
+        """Take a client's request as it comes from the wire."""
+        asking.life = self.life
+        self._asked[asking] = None
+        if isinstance(asking.op, KeepAlive):
+            self.give(Asked(asking, LeaseKeepAlive(asking.op.lease)))
+            return
+        path, data = request(asking.op)
+        services = self._services
+        _, method = services.methods[path.encode()]
+        method.begin(services, method, cast(Call, asking), data)
+        for given in services.inputs:
+            self.give(given)
+        services.inputs.clear()
+
+    def forget(self, asking: Asking) -> None:
+        """The client waits no longer."""
+        self._asked.pop(asking, None)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether some client waits for an answer."""
+        return bool(self._asked)
+
+    def watch(self, watching: Watching, spec: WatchSpec, *, wants_leader: bool) -> None:
+        """Take a client's watch as it comes from the wire."""
+        watching.life = self.life
+        self._streams[watching.stream] = watching
+        want = WatchCreate(
+            raw(spec.key),
+            raw(spec.end),
+            spec.rev,
+            spec.progress,
+            "noput" in spec.filters,
+            "nodelete" in spec.filters,
+            spec.prev_kv,
+            fragment=spec.fragment,
+        )
+        self.give(WatchOpened(watching.stream, 0, wants_leader))
+        self.give(WatchAsked(watching.stream, want))
+
+    def block_clients(self, *, on: bool) -> None:
+        """Keep clients away, and break their streams."""
+        self.client_holds += 1 if on else -1
+        if on and self.is_up:
+            for watching in self._streams.values():
+                watching.lose("the network is cut")
+                self.give(WatchClosed(watching.stream))
+            self._streams.clear()
+
+    @property
+    def facts(self) -> Mapping[str, int]:
+        """What the member says of itself."""
+        role, state = self.driver.engine.role, self.driver.node.state
+        return {
+            "leader": role.leader,
+            "term": role.term,
+            "applied": state.applied_index,
+            "size_bytes": self.store.durable.size_bytes,
+        }
+
+
+class _NoAdministration:
+    """What tier 1 leaves to tier 2: the cluster answers it before it comes here."""
+
+    def begin(self, method: str, call: Call, message: bytes) -> None:
+        raise AssertionError(f"tier 1 has no {method}")
+
+    def ended(self, call: Call) -> None:
+        """Nothing was begun."""
