@@ -127,7 +127,6 @@ def marks_of(run: Run) -> dict[str, int]:
     for watcher in history.watchers:
         hits.update(_of_watcher(watcher, history))
     hits.update(_of_log(history))
-    hits.update(f"fault {fault.what}" for fault in history.faults if fault.on)
     return {name: hits[name] for name in sorted(hits) if hits[name]}
 
 

@@ -16,8 +16,17 @@ from typing import IO
 from sim.runner_task import Found, Outcome, Task, task_of
 
 TAIL_LINES = 20
-RAFT_INVARIANTS = ("INV-ONE-LEADER-PER-TERM", "INV-LOG-MATCHES", "INV-LEADER-COMPLETE")
-RAFT_WORDS = "One log: an index once committed holds the same pack everywhere and for ever."
+_ONE_LOG = "One log: an index once committed holds the same pack everywhere and for ever."
+_BUG = "A broken invariant is a bug of Trine, never of a client (docs/INVARIANTS.md)."
+_CHECKS = {
+    "INV-ONE-LEADER-PER-TERM": ("raft-safety", "A term has one leader."),
+    "INV-LOG-MATCHES": ("raft-safety", _ONE_LOG),
+    "INV-LEADER-COMPLETE": ("raft-safety", "Who is elected has all that was committed."),
+    "INV-SAME-INDEX-SAME-HASH": (
+        "convergence", "Members that have applied the same log have the same state."
+    ),
+}  # fmt: skip
+"""Which check an invariant is part of, and the guarantee in words."""
 
 
 def serve(perform: Callable[[Task], Outcome], lines: IO[bytes], out: IO[bytes]) -> None:
@@ -77,12 +86,11 @@ def broken(error: AssertionError) -> Found:
         places.append(f"{Path(code.co_filename).name}:{frame.tb_lineno} {code.co_name}")
         frame = frame.tb_next
     name = words.split()[0].rstrip(":")
-    if name in RAFT_INVARIANTS:
-        return Found("raft-safety", f"raft-safety/{name}", RAFT_WORDS, words, tuple(places[-4:]))
+    check, guarantee = _CHECKS.get(name, ("invariant", _BUG))
     return Found(
-        "invariant",
-        f"invariant/{name if name.startswith('INV-') else 'assertion'}",
-        "a broken invariant is a bug of Trine, never of a client (docs/INVARIANTS.md)",
+        check,
+        f"{check}/{name if name.startswith('INV-') else 'assertion'}",
+        guarantee,
         words,
         tuple(places[-4:]),
     )

@@ -14,12 +14,13 @@ from sim.planted.converging import CONVERGING
 from sim.planted.enduring import ENDURING
 from sim.planted.leasing import LEASING
 from sim.planted.living import LIVING
+from sim.planted.ordering import ORDERING
 from sim.planted.reading import READING
 from sim.planted.watching import WATCHING
 from sim.planted.writing import WRITING
 
 _GROUPS: Final = (
-    READING, WRITING, COMPACTING, WATCHING, LEASING, CONVERGING, ENDURING, LIVING,
+    READING, WRITING, COMPACTING, WATCHING, LEASING, CONVERGING, ORDERING, ENDURING, LIVING,
 )  # fmt: skip
 
 BUGS: Final[Mapping[str, Bug]] = {

@@ -8,7 +8,6 @@ from sim.history import (
     Call,
     Event,
     Expire,
-    Fault,
     History,
     Logged,
     Seen,
@@ -150,11 +149,6 @@ def test_watches_by_where_they_begin_and_what_they_see() -> None:
     assert seen(WatchSpec("k"), Seen(6, "lost", 0), Seen(6, "progress", 9)) == {
         "watch stream lost", "progress",
     }  # fmt: skip
-
-
-def test_a_fault_is_a_mark_when_it_begins() -> None:
-    faults = [Fault(1, "isolate", (1,), True), Fault(2, "isolate", (1,), False)]
-    assert marks_of(run(History(faults=faults))) == {"fault isolate": 1}
 
 
 def test_what_the_world_counts_is_kept() -> None:

@@ -1,0 +1,75 @@
+"""Planted bugs of the log: what is committed before enough members have it for good.
+
+Rule of this file: each patches the perfect log, whose own judge must see it. Those of a real
+engine's inside (votes, terms, truncation) come with that engine.
+"""
+
+# A bug is put in from outside, wherever it has to be.
+# pyright: reportPrivateUsage=false
+
+from collections.abc import Generator
+
+from net.replicator import Entry
+from sim.ops import Put
+from sim.perfect import PerfectEngine
+from sim.planted.bug import Catalogue, ask, fault, script, swapped
+
+ORDERING = Catalogue()
+
+_WRITES = tuple(ask(900 + 10 * n, Put("k", str(n)), client=n % 4, member=n % 3) for n in range(300))
+
+
+@ORDERING.bug(
+    "raft-safety",
+    budget=8,
+    workload="register",
+    members=3,
+    faults=["partition", "process"],
+    directed=script(
+        *_WRITES,
+        *(fault(at, "isolate_leader", ms=1_800) for at in (1_200, 3_500)),
+        end_ms=6_000,
+    ),
+)
+def one_member_is_a_majority() -> Generator[None]:
+    """A leader commits what it has itself, before any other member does."""
+
+    def alone(self: PerfectEngine) -> None:
+        if self._durable > self._commit and self._term_at(self._durable) == self.term:
+            self._commit_to(self._durable)
+
+    with swapped(PerfectEngine, "_advance", alone):
+        yield
+
+
+@ORDERING.bug(
+    "raft-safety",
+    row=4,
+    budget=8,
+    workload="register",
+    members=3,
+    faults=["process", "disk"],
+    directed=script(
+        *_WRITES,
+        *(
+            fault(at, "crash_all", down_ms=100, apart_ms=10, survival="none")
+            for at in range(1_200, 3_800, 300)
+        ),
+        end_ms=6_000,
+    ),
+)
+def unsynced_entries_count() -> Generator[None]:
+    """A member counts an entry toward the quorum before its disk has it."""
+    persist, send = PerfectEngine._persist, PerfectEngine._send
+
+    def hasty(self: PerfectEngine, entries: list[Entry], truncate_from: int | None = None) -> None:
+        persist(self, entries, truncate_from)
+        self._durable = self.last_index
+
+    def unbound(
+        self: PerfectEngine, peer: int, message: tuple[object, ...], after: int = 0
+    ) -> None:
+        send(self, peer, message)
+
+    with swapped(PerfectEngine, "_persist", hasty), swapped(PerfectEngine, "_send", unbound):
+        yield
