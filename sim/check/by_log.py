@@ -207,7 +207,10 @@ class _Walk:
         for place in self.places:
             entry = self.log[place]
             low_us = max(self.low[place], timeline.low[entry.rev])
-            high_us = min(high[place], timeline.high[entry.rev])
+            # An entry that made no revision is only sure to precede the next one.
+            is_quiet = entry.rev == (self.log[place - 1].rev if place else 1)
+            shows = timeline.high[entry.rev + is_quiet : entry.rev + is_quiet + 1]
+            high_us = min([high[place], *shows])
             if entry.time_us >= 0:
                 high_us = min(high_us, entry.time_us)
             self._place(timeline, entry, low_us, high_us)

@@ -14,7 +14,7 @@ from sim.check.compacting import compactions_of
 from sim.check.guarantees import Found
 from sim.check.leasing import lives_of
 from sim.check.model import Model
-from sim.check.replay import Calls, Replay, sort_calls
+from sim.check.replay import BEGINNING, Calls, Replay, sort_calls
 from sim.check.timeline import Timeline, shown
 from sim.check.verdict import Side
 from sim.check.wording import happened, said, side
@@ -270,7 +270,12 @@ def _wrote(call: Call) -> bool:
 
 
 def doubles(calls: Calls, found: Found) -> None:
-    """Report operations that were told the same revision for their writes."""
+    """Report writes that were told a revision that is another's, or nobody's to make."""
+    for rev in sorted(calls.writes):
+        if rev < 2:
+            call = calls.writes[rev]
+            why = f"revision {rev} is the empty store's"
+            found.add("linear/no-such-revision", why, (BEGINNING, side(call)), call.returned_us)
     for first, second in calls.doubles:
         why = f"revision {_rev(first)} was given to both"
         sides = (side(first), side(second))

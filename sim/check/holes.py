@@ -8,6 +8,7 @@ that the same history gets the same verdict everywhere.
 
 from attrs import define, field
 
+from sim.check import shape
 from sim.check.by_watch import Explainers, doubles
 from sim.check.compacting import compactions_of
 from sim.check.guarantees import Found
@@ -17,7 +18,7 @@ from sim.check.replay import Calls, Replay, sort_calls
 from sim.check.timeline import Timeline, shown
 from sim.check.verdict import Side
 from sim.check.wording import side
-from sim.history import Call, History
+from sim.history import Call, History, Watcher
 from sim.ops import Kv, RangeDone, Revoke, TxnDone, TxnResult
 
 STEPS_MAX = 200_000
@@ -52,8 +53,11 @@ def by_holes(history: History, found: Found, *, steps_max: int = STEPS_MAX) -> T
     doubles(calls, found)
     head = _head(history)
     high = shown(history, head)
-    search = _Search(history, calls, head, high)
-    order = search.run(steps_max)
+    order = _Search(history, calls, head, high, Pictures(history)).run(steps_max)
+    if not order.is_whole:
+        # Perhaps a watcher was told what never happened; then that is the verdict.
+        other = _Search(history, calls, head, high, None).run(steps_max)
+        order = other if other.is_whole else order
     replay = _replayed(calls, order, found, is_whole=order.is_whole)
     if not order.is_whole:
         _no_order(history, order, replay, found)
@@ -81,8 +85,16 @@ def _head(history: History) -> int:
 
 
 class _Search:
-    def __init__(self, history: History, calls: Calls, head: int, high: list[int]) -> None:
+    def __init__(
+        self,
+        history: History,
+        calls: Calls,
+        head: int,
+        high: list[int],
+        pictures: "Pictures | None",
+    ) -> None:
         self.calls = calls
+        self.pictures = pictures
         self.head = head
         self.high = high
         self.model = Model(knows_leases=False)
@@ -133,8 +145,8 @@ class _Search:
     def _fill(self, rev: int, filler: Filler) -> bool:
         model = self.model
         before = model.rev
-        is_right = apply_filler(model, filler) and model.rev == rev
-        if is_right and self.replay.fits():
+        is_right = apply_filler(model, filler) and model.rev == rev and self.replay.fits()
+        if is_right and (self.pictures is None or self.pictures.show(rev, model.changes[rev])):
             return True
         while model.rev > before:
             model.undo()
@@ -166,6 +178,40 @@ class _Search:
             fillers.insert(0, call)
         leases = sorted({kv.lease for kv in self.model.live.values() if kv.lease})
         return [*fillers, *leases]
+
+
+class Pictures:
+    """What watchers saw of each revision that they passed, whether much or nothing."""
+
+    def __init__(self, history: History) -> None:
+        self._passes: list[tuple[int, int, Watcher, dict[int, list[tuple[str, str, int]]]]] = []
+        for watcher in history.watchers:
+            start, last = watcher.spec.rev, 0
+            events: dict[int, list[tuple[str, str, int]]] = {}
+            for seen in watcher.seen:
+                if seen.kind == "created" and not start:
+                    start = seen.rev + 1
+                elif seen.kind == "progress":
+                    last = max(last, seen.rev)
+                for kind, kv, _ in seen.events:
+                    what = (kv.key, kv.value, kv.version) if kind == "put" else (kv.key, "", 0)
+                    events.setdefault(kv.mod, []).append(what)
+                    last = max(last, kv.mod - seen.fragment)
+            if start and last >= start:
+                self._passes.append((start, last, watcher, events))
+
+    def show(self, rev: int, changes: tuple[Kv, ...]) -> bool:
+        """Whether every watcher that passed a revision saw of it what it asked for."""
+        for start, last, watcher, events in self._passes:
+            if start <= rev <= last:
+                wanted = [
+                    (kv.key, kv.value, kv.version)
+                    for kv in changes
+                    if shape.wants(watcher.spec, kv.key, is_delete=not kv.version)
+                ]
+                if wanted != events.get(rev, []):
+                    return False
+        return True
 
 
 def apply_filler(model: Model, filler: Filler) -> bool:

@@ -45,9 +45,10 @@ class Calls:
     """By header revision: all that were answered and wrote nothing."""
     writes: dict[int, Call] = field(factory=dict[int, Call])
     """By revision: answered operations that made it and are not in a log."""
+    early: dict[int, list[Call]] = field(factory=dict[int, list[Call]])
+    """By revision: reads that found that the next one had not come."""
     unknown: list[Call] = field(factory=list[Call])
     """May have written."""
-    failed: list[Call] = field(factory=list[Call])
     revokes: dict[int, list[Call]] = field(factory=dict[int, list[Call]])
     """By header revision: answered revokes. Whether they wrote, their answers do not tell."""
     rest: list[Call] = field(factory=list[Call])
@@ -70,7 +71,9 @@ def sort_calls(history: History, logged: frozenset[int | None]) -> Calls:
         elif kind is PutDone or kind is DeleteDone or kind is TxnDone:
             _sort_write(calls, call)
         elif kind is Failed:
-            calls.failed.append(call)
+            op = call.op
+            if call[6][0] == shape.FUTURE and isinstance(op, Range) and not op.serializable:
+                calls.early.setdefault(op.rev - 1, []).append(call)
         elif type(result) is RevokeDone:
             calls.revokes.setdefault(result.rev, []).append(call)
         elif kind is not Unknown:
@@ -121,7 +124,8 @@ class Replay:
         rev = self.model.rev
         group = self.calls.reads.pop(rev, None)
         also = self.also.pop(rev, None)
-        if group is None and also is None:
+        early = self.calls.early.get(rev)
+        if group is None and also is None and early is None:
             return
         read = self.model.read_any
         base = top = self.bound_us
@@ -146,6 +150,10 @@ class Replay:
             if base > call[5]:
                 self._late(call)
             elif call[4] > top:
+                top = call[4]
+                raiser = call
+        for call in early or ():
+            if call[4] > top:
                 top = call[4]
                 raiser = call
         self.bound_us = top

@@ -3,6 +3,7 @@
 Rule of this file: pure questions about operations. Texts are etcd's, word for word.
 """
 
+from sim.history import WatchSpec
 from sim.ops import Delete, Grant, Op, Put, Range, Revoke, Txn, TxnOp
 
 EMPTY_KEY = "etcdserver: key is not provided"
@@ -44,7 +45,8 @@ def is_serializable(op: Op) -> bool:
         return op.serializable
     if isinstance(op, Txn):
         parts = (*op.then, *op.orelse)
-        return bool(parts) and all(isinstance(each, Range) and each.serializable for each in parts)
+        # An empty one asks for nothing that must be fresh: etcd answers it from local state.
+        return all(isinstance(each, Range) and each.serializable for each in parts)
     return False
 
 
@@ -60,6 +62,13 @@ def covers(key: str, end: str, name: str) -> bool:
     if not end:
         return name == key
     return key <= name and (end == REST or name < end)
+
+
+def wants(spec: WatchSpec, name: str, *, is_delete: bool) -> bool:
+    """Whether a watcher asked for changes of this kind of a key."""
+    if ("nodelete" if is_delete else "noput") in spec.filters:
+        return False
+    return covers(spec.key or "\0", spec.end, name)
 
 
 def _refused_txn(txn: Txn, operations_max: int = OPERATIONS_MAX) -> str:

@@ -35,8 +35,6 @@ class _Judge:
         self.changes = timeline.model.changes
         self.found = found
         spec = watcher.spec
-        self.key = spec.key or "\0"
-        self.end_key = spec.end
         self.start = spec.rev
         self.next = spec.rev
         """All wanted events of revisions before it were delivered."""
@@ -248,10 +246,7 @@ class _Judge:
     # What is owed.
 
     def _is_wanted(self, kv: Kv, is_delete: bool) -> bool:
-        unwanted = "nodelete" if is_delete else "noput"
-        if unwanted in self.watcher.spec.filters:
-            return False
-        return shape.covers(self.key, self.end_key, kv.key)
+        return shape.wants(self.watcher.spec, kv.key, is_delete=is_delete)
 
     def _wanted(self, rev: int) -> list[Kv]:
         if not 0 <= rev < len(self.changes):
