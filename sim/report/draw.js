@@ -239,7 +239,8 @@ function drawClient(lane, from, to) {
     if (c.from > to) break;
     if (over < from) continue;
     count++;
-    const y = yAt(c.from), bottom = yAt(over), h = Math.max(bottom - y, 2.5), tone = TONES[c.outcome];
+    const y = yAt(c.from), bottom = yAt(over), high = bottom - y;
+    const h = high > 4 ? high - 1 : Math.max(high, 2.5), tone = TONES[c.outcome];
     const x = lane.x + 2, w = lane.w - 4, bad = badge.get("call " + c.number);
     pen.fillStyle = colours[tone];
     if (c.outcome === 1) {
@@ -257,7 +258,8 @@ function drawClient(lane, from, to) {
     if (bottom - top > 25 && c.rev !== null)
       text("→ r" + c.rev, x + 4, top + 23, 10, tone + "-ink", w - 12);
     if (c.point !== null) point(x + w - 5, yAt(c.point), h > 5);
-    if (bad || pinnedIs("call", c)) frame(x, y, w, h, bad ? "error" : "accent");
+    const marked = bad !== undefined;
+    if (marked || pinnedIs("call", c)) frame(x, y, w, h, marked ? "error" : "accent", bad ? 3 : 2);
     if (bad) number(x + w - 2, Math.max(y, HEAD + 4), bad);
     hit(x, y - 1, w, h + 2, "call", c);
   }
@@ -268,8 +270,8 @@ function point(x, y, large) {
   pen.fillStyle = colours.paper; pen.strokeStyle = colours.ink; pen.lineWidth = 1.3;
   pen.beginPath(); pen.arc(x, y, 3.2, 0, 7); pen.fill(); pen.stroke();
 }
-function frame(x, y, w, h, colour) {
-  pen.strokeStyle = colours[colour]; pen.lineWidth = 3;
+function frame(x, y, w, h, colour, wide) {
+  pen.strokeStyle = colours[colour]; pen.lineWidth = wide;
   pen.strokeRect(x - 1.5, y - 1.5, w + 3, h + 3);
 }
 function number(x, y, n) {
@@ -283,14 +285,14 @@ const pinnedIs = (kind, item) => view.pinned && view.pinned.kind === kind && vie
 
 function drawWatcher(lane, from, to) {
   const middle = lane.x + 10, room = lane.w - 22;
+  let last = -1e9;
   for (const w of watchLanes[lane.n]) {
     if (w.to < from || w.from > to) continue;
     const y = Math.max(yAt(w.from), HEAD), bottom = Math.min(yAt(w.to), view.height);
     const bad = badge.get("watcher " + w.number);
-    line(middle, y, middle, bottom, bad ? "error" : "role", bad ? 4 : 2);
+    line(middle, y, middle, bottom, bad !== undefined ? "error" : "role", bad ? 4 : 2);
     hit(lane.x, y, lane.w, bottom - y, "watcher", w);
     if (yAt(w.from) >= HEAD) line(middle - 7, y, middle + 7, y, "role", 2);
-    let last = -1e9;
     for (const s of w.seen) {
       if (s.time < from || s.time > to) continue;
       const sy = yAt(s.time);
@@ -325,8 +327,10 @@ function drawErrors(from, to) {
     line(GUTTER - 14, y, view.total, y, "error", 1.5, [7, 4]);
     if (Math.abs(y - last) < 14) continue;
     last = y;
+    pen.fillStyle = colours.paper;
+    pen.fillRect(0, y - 17, GUTTER - 15, 28);
     pen.textAlign = "right";
-    text("✖ error", GUTTER - 18, y - 5, 11, "error", 60, "bold");
+    text("✖ error", GUTTER - 18, y + 4, 11, "error", 60, "bold");
     pen.textAlign = "left";
   }
   if (S.healed !== null && S.healed >= from && S.healed <= to) {
@@ -347,8 +351,8 @@ function drawHead() {
   for (const group of Object.keys(titles)) {
     const mine = view.lanes.filter((l) => l.group === group);
     if (!mine.length) continue;
-    const end = mine.at(-1).x + mine.at(-1).w;
-    text(titles[group], mine[0].x + 2, 14, 11, "faint", end - mine[0].x);
+    const next = view.lanes[view.lanes.indexOf(mine.at(-1)) + 1];
+    text(titles[group], mine[0].x + 2, 14, 11, "faint", (next?.x ?? view.width) - mine[0].x - 4);
     for (const lane of mine) text(lane.title, lane.x + 4, 32, 12.5, "ink", lane.w - 6, "bold");
   }
   if (view.traffic.w) text("traffic", view.traffic.x - 2, 32, 9.5, "faint", view.traffic.w + 12);

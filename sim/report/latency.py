@@ -7,13 +7,13 @@ from collections.abc import Callable
 from math import log10
 
 from sim.history import NEVER_US, History
-from sim.menu import MENU
+from sim.menu import GROUPS, MENU
 from sim.report import members, phrase
 
 Scale = Callable[[int], float]
 
-WIDTH, HEIGHT = 1160, 250
-LEFT, RIGHT, TOP, BOTTOM = 64, 12, 26, 28
+WIDTH, HEIGHT = 1160, 300
+LEFT, RIGHT, TOP, BOTTOM = 76, 12, 26, 84
 _FLOOR_US = 100
 """What is faster is drawn as that: the scale is logarithmic."""
 
@@ -36,13 +36,7 @@ def plot(history: History, end_us: int, focus_us: int | None) -> str:
         f'<svg id="latency" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" data-left="{LEFT}" '
         f'data-wide="{wide}" role="img" aria-label="time that operations took, over the run">'
     ]
-    for band in members.bands(history.faults, end_us):
-        group = MENU[band.what].group if band.what in MENU else "other"
-        width = max(x(band.end_us) - x(band.begin_us), 1.5)
-        parts.append(
-            f'<rect x="{x(band.begin_us)}" y="{TOP}" width="{width:.1f}" height="{high}" '
-            f'fill="var(--f-{group})" opacity=".16"><title>{_escaped(band.what)}</title></rect>'
-        )
+    parts += _bands(history, end_us, x)
     for decade in range(decades + 1):
         took_us = _FLOOR_US * 10**decade
         at = y(took_us)
@@ -53,7 +47,7 @@ def plot(history: History, end_us: int, focus_us: int | None) -> str:
     for place in range(11):
         time_us = end_us * place // 10
         parts.append(
-            f'<text x="{x(time_us)}" y="{HEIGHT - 8}" text-anchor="middle">'
+            f'<text x="{x(time_us)}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">'
             f"{time_us / 1e6:.{1 if end_us < 20_000_000 else 0}f} s</text>"
         )
     parts += _dots(history, x, y)
@@ -84,6 +78,31 @@ def _dots(history: History, x: Scale, y: Scale) -> list[str]:
         for outcome, path in paths.items()
         if path
     ]
+
+
+def _bands(history: History, end_us: int, x: Scale) -> list[str]:
+    """Return the faults below the plot: a row for each group that there was."""
+    bands = [(band, group_of(band.what)) for band in members.bands(history.faults, end_us)]
+    rows = [group for group in (*GROUPS, "other") if any(each == group for _, each in bands)]
+    parts: list[str] = []
+    for n, group in enumerate(rows):
+        y = HEIGHT - BOTTOM + 22 + n * 8
+        parts.append(
+            f'<text x="{LEFT - 8}" y="{y + 7}" text-anchor="end" class="small">{group}</text>'
+        )
+        for band, of in bands:
+            if of == group:
+                width = max(x(band.end_us) - x(band.begin_us), 1.5)
+                parts.append(
+                    f'<rect x="{x(band.begin_us)}" y="{y}" width="{width:.1f}" height="6" '
+                    f'fill="var(--f-{group})"><title>{_escaped(band.what)}</title></rect>'
+                )
+    return parts
+
+
+def group_of(what: str) -> str:
+    """Return the group of a fault by its name."""
+    return MENU[what].group if what in MENU else "other"
 
 
 def _decades(most_us: int) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from attrs import asdict
+from attrs import asdict, evolve
 
 from sim.report import phrase
 from sim.report.latency import plot
@@ -64,6 +64,8 @@ _LEGEND = (
 
 def page(picture: Picture, size_bytes_max: int = SIZE_BYTES_MAX) -> str:
     """Return the file. Raises TraceError for a trace that cannot be read."""
+    wrongs = tuple(sorted(picture.wrongs, key=lambda each: (not each.is_violation, each.time_us)))
+    picture = evolve(picture, wrongs=wrongs)
     seed = picture.plan.seed
     styles, scripts = (
         asset("run.css"),
@@ -130,7 +132,9 @@ def _facts(picture: Picture, end_us: int) -> str:
     for call in history.calls:
         counts[phrase.outcome(call.result)] += 1
     words = (
-        f"{options.members} members · {escape(options.workload)} · {end_us / 1e6:.1f} s simulated",
+        f"{options.members} member{'s' * (options.members > 1)}",
+        escape(options.workload),
+        f"{end_us / 1e6:.1f} s simulated",
         f"{len(history.calls):,} operations: {counts['ok']:,} ok, {counts['info']:,} unknown, "
         f"{counts['fail']:,} refused",
         f"{len(history.watchers):,} watchers",

@@ -14,10 +14,10 @@ from attrs import field, frozen
 from sim.check.verdict import Side as Party
 from sim.check.verdict import Verdict
 from sim.history import NEVER_US, Call, History, Seen, Watcher
-from sim.menu import MENU
 from sim.ops import Failed, Json, Unknown
 from sim.plan import Plan
 from sim.report import lanes, members, messages, phrase
+from sim.report.latency import group_of
 from sim.report.trace import TraceLine, parse_all
 
 
@@ -188,7 +188,7 @@ def _faults(history: History, end_us: int) -> list[Json]:
             band.begin_us,
             min(band.end_us, end_us),
             band.what,
-            MENU[band.what].group if band.what in MENU else "other",
+            group_of(band.what),
             list(band.members),
             phrase.shown_line(band.detail),
         ]

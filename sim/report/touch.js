@@ -126,9 +126,10 @@ function pinAndShow(kind, item) {
   if (time < seenFrom() || time > seenTo()) goTo(time);
   pin(kind, item);
 }
-function jump(n) {
+function jump(n, scrolls = true) {
   const v = S.verdicts[n];
   if (!v) return;
+  numberSides(v);
   const times = [v.time, ...v.calls.flatMap((c) => {
     const call = callOf.get(c);
     return call ? [call.from, call.to ?? call.from] : [];
@@ -140,7 +141,7 @@ function jump(n) {
   const call = callOf.get(v.calls.at(-1)), watcher = watchers.find((w) => w.number === v.watchers[0]);
   if (call) pin("call", call); else if (watcher) pin("watcher", watcher); else pin("line", {
     time: v.time, words: `${v.klass} at ${seconds(v.time)} s` });
-  byId("board").scrollIntoView({ block: "nearest" });
+  if (scrolls) byId("board").scrollIntoView({ block: "nearest" });
   scroll.focus({ preventScroll: true });
 }
 
@@ -225,7 +226,7 @@ new ResizeObserver(resize).observe(scroll);
 resize();
 if (asked.has("from")) show(+asked.get("from") * 1e6, +asked.get("to") * 1e6);
 else if (asked.get("show") === "all" || S.focus === null) show(0, S.end);
-else jump(Math.max(0, S.verdicts.findIndex((v) => v.time === S.focus)));
+else jump(Math.max(0, S.verdicts.findIndex((v) => v.time === S.focus)), false);
 if (asked.has("call")) pinAndShow("call", callOf.get(+asked.get("call")));
 draw();
 document.documentElement.dataset.ready = "yes";

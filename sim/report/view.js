@@ -28,10 +28,11 @@ const watchers = S.watchers.map((w) => ({ number: w[0], lane: w[1], process: w[2
 const faults = S.faults.map((f) => ({ from: f[0], to: f[1], what: f[2], group: f[3],
   members: f[4], detail: f[5] }));
 const logOf = new Map(S.log.map((e) => [e[0], { index: e[1], term: e[2], rev: e[3] }]));
-const badge = new Map(); // "call 7" -> its number in the verdict
-for (const v of S.verdicts) {
-  let n = 1;
-  for (const side of v.sides) { if (side && !badge.has(side)) badge.set(side, n); n++; }
+// What is in conflict: "call 7" -> its number in the verdict that is shown; 0 for other verdicts.
+const badge = new Map();
+function numberSides(verdict) {
+  for (const v of S.verdicts) for (const side of v.sides) if (side) badge.set(side, 0);
+  verdict.sides.forEach((side, n) => { if (side && !badge.get(side)) badge.set(side, n + 1); });
 }
 const byLane = (items) => {
   const lanes = [];
