@@ -106,6 +106,10 @@ class SingleCopy:
         self.world.after(1, begin)
         return _Handle(self, stream)
 
+    def heal(self) -> None:
+        """Lose and refuse nothing any more."""
+        self.lost = self.refused = 0
+
     def lose_streams(self) -> None:
         """Break every stream that is open."""
         for stream in self._streams:
@@ -231,18 +235,21 @@ def play(plan: Plan, *, lost: int = 0, refused: int = 0, breaks_ms: int = 0) -> 
     clients.start(plan.items)
 
     def again() -> None:
-        copy.lose_streams()
-        world.after(breaks_ms, again)
+        if world.now_us < end_us:
+            copy.lose_streams()
+            world.after(breaks_ms, again)
 
     def mark() -> None:
         copy.mark()
         world.after(500, mark)
 
+    end_us = plan.options.duration_ms * 1000
+    world.at(end_us, copy.heal)
     if breaks_ms:
         world.after(breaks_ms, again)
     world.after(500, mark)
-    world.run_until((plan.options.duration_ms + 20_000) * 1000)
+    world.run_until(end_us + 20_000_000)
     recorder.end()
     history.log = copy.log
-    history.healed_us = plan.options.duration_ms * 1000
+    history.healed_us = end_us
     return Played(copy, clients, history)

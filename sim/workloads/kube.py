@@ -46,6 +46,7 @@ COMPACT_KEY = "compact_rev_key"
 _KEY = key(PREFIX)
 _END = verbs.prefix_end(PREFIX)
 _BACKOFF_MS = 100
+_BACKOFF_MS_MAX = 1_600
 
 
 # ---- objects
@@ -186,11 +187,13 @@ def _compactor(item: Item, memory: Memory) -> Performance:
 def _informer(item: Item, memory: Memory) -> Performance:
     """List, watch, keep a cache, for ever; `turns` is not looked at."""
     member, limit = verbs.integer(item, "member"), verbs.integer(item, "limit")
+    backoff_ms = _BACKOFF_MS
     while True:
         listed = yield from list_pages(memory, memory.member(member), limit, 0)
         if listed is None:
             member += 1
-            yield Sleep(_BACKOFF_MS * 3)
+            yield Sleep(backoff_ms * 3)
+            backoff_ms = min(2 * backoff_ms, _BACKOFF_MS_MAX)
             continue
         rev, memory.cache = listed
         memory.cached_rev, rev = rev, rev + 1
@@ -198,10 +201,12 @@ def _informer(item: Item, memory: Memory) -> Performance:
             spec = WatchSpec(PREFIX, _END, rev, prev_kv=True, progress=True)
             stream = yield OpenWatch(spec, memory.member(member))
             assert isinstance(stream, int), "an opened watch has a number"
+            before = rev
             rev, last = yield from _inform(stream, rev, memory, asks=verbs.flag(item, "asks"))
             yield CloseWatch(stream)
             member += 1
-            yield Sleep(_BACKOFF_MS)
+            yield Sleep(backoff_ms)
+            backoff_ms = _BACKOFF_MS if rev > before else min(2 * backoff_ms, _BACKOFF_MS_MAX)
             if last.kind == "canceled":
                 break
 

@@ -46,6 +46,7 @@ _KEY = key(PREFIX)
 PATIENCE_MS = 2_000
 """How long a watcher waits before it counts a turn in which nothing came."""
 _BACKOFF_MS = 100
+_BACKOFF_MS_MAX = 1_600
 
 
 # ---- what clients do
@@ -141,17 +142,19 @@ def _watch(item: Item, memory: Memory, rev: int) -> Performance:
     """Watch until the item's turns are over (0: for ever), stream after stream."""
     turns = verbs.integer(item, "turns")
     left = turns if turns else 1 << 40
-    member = verbs.integer(item, "member")
+    member, backoff_ms = verbs.integer(item, "member"), _BACKOFF_MS
     while left > 0:
         spec = spec_of(item, memory, rev)
         stream = yield OpenWatch(spec, memory.member(member))
         assert isinstance(stream, int), "an opened watch has a number"
+        before = left
         rev, left, last = yield from follow(stream, rev, left, asks=verbs.flag(item, "asks"))
         yield CloseWatch(stream)
         if last is None or (last.kind == "canceled" and not last.compact_rev):
             return
         member += 1
-        yield Sleep(_BACKOFF_MS)
+        yield Sleep(backoff_ms)
+        backoff_ms = _BACKOFF_MS if before - left > 1 else min(2 * backoff_ms, _BACKOFF_MS_MAX)
 
 
 def follow(
