@@ -428,8 +428,11 @@ class Driver:
 
     def _switch_to(self, staged: Staged) -> None:
         """The frames are durable: from here on the received state is this member's."""
-        self.store, state = staged.take_over(self.store)
+        self.store, state, dead = staged.take_over(self.store)
         self.buffer = StoreBuffer(state, self._pace)
+        if dead:
+            now_ms = self.node.now_ms
+            self.buffer.erase(dead, scrubbed=state.compact_revision, done=True, now_ms=now_ms)
         self._perform(self.node.step(core_inputs.Installed(state)), 0)
         self._raft_inputs.append(raft.SnapshotInstalled(staged.index))
 

@@ -74,8 +74,8 @@ class Staged(Protocol):
         """The term of the pack at that index."""
         ...
 
-    def take_over(self, old: Store) -> tuple[Store, State]:
-        """Close the old store for good; return the new one and the state it holds."""
+    def take_over(self, old: Store) -> tuple[Store, State, list[int]]:
+        """Close the old store for good; return the new one, its state, and its dead rows."""
         ...
 
 

@@ -224,8 +224,8 @@ class Rows:
             self.alarms,
         )
 
-    def state(self) -> State:
-        """Load the state as a start does."""
+    def state(self) -> tuple[State, list[int]]:
+        """Load the state as a start does; also the numbers of rows that are dead."""
         facts = Facts(
             self.index,
             self.term,
@@ -236,8 +236,7 @@ class Rows:
             [(lease, *found) for lease, found in sorted(self.leases.items())],
             list(self.alarms),
         )
-        state, _ = load(facts, [[self.changes[number] for number in sorted(self.changes)]])
-        return state
+        return load(facts, [[self.changes[number] for number in sorted(self.changes)]])
 
     @property
     def size_bytes(self) -> int:

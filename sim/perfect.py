@@ -592,6 +592,8 @@ class PerfectEngine:
 
     def _hand_out(self) -> None:
         """Hand out what is committed and durable here."""
+        if self._installing:
+            return
         upto = min(self._commit, self._durable)
         while self._applied < upto:
             self._applied += 1

@@ -189,7 +189,7 @@ class _Staged:
     def term(self) -> int:
         return self.rows.term
 
-    def take_over(self, old: Store) -> tuple[Store, State]:
+    def take_over(self, old: Store) -> tuple[Store, State, list[int]]:
         """See Staged."""
         return self.member.take_over(self.rows, self.generation)
 
@@ -255,7 +255,8 @@ class Member:
         self.journal = JournalModel(log)
         self.journal.is_full = self.is_full
         self.store = StoreModel(rows, generation)
-        node = Node(rows.state(), self._config())
+        state, dead = rows.state()
+        node = Node(state, self._config())
         engine = self._engine()
         self.driver = Driver(
             node,
@@ -271,6 +272,8 @@ class Member:
                 idle_ms=IDLE_MS,
             ),
         )
+        if dead:
+            self.driver.buffer.erase(dead, scrubbed=state.compact_revision, done=True, now_ms=0)
         self.driver.verify_packs = True
         self.driver.on_disk_full = self.journal.give_up_reserve
         self._services = Services(
@@ -365,14 +368,15 @@ class Member:
 
         node.step = observed  # type: ignore[method-assign]  # it looks on, and changes nothing
 
-    def take_over(self, rows: Rows, generation: int) -> tuple[Store, State]:
+    def take_over(self, rows: Rows, generation: int) -> tuple[Store, State, list[int]]:
         """Use another generation from now on."""
         self.store.is_closed = True
         self.store.batches.clear()
         self.store = StoreModel(rows, generation)
         self.generations = {generation: rows}
         self.world.note(INSTALL, self.number, rows.index, rows.revision)
-        return cast(Store, self.store), rows.state()
+        state, dead = rows.state()
+        return cast(Store, self.store), state, dead
 
     # Turns.
 
