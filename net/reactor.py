@@ -103,7 +103,8 @@ class Reactor:
         self._by_codec: dict[Codec, Connection] = {}
         self._again: set[Connection] = set()
         self._unread: Sequence[tuple[int, int]] = ()
-        self._due_ms: int | None = None
+        self._due_ms: int | None = 0
+        """When the application wants its next turn: the first one at once, nobody need ask."""
         self._sweep_ms = 0
         self._unswept: list[Connection] = []
         self._stop_ms: int | None = None
