@@ -14,6 +14,7 @@ import errno
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
+from zlib import crc32
 
 import trio
 from attrs import define, field
@@ -21,10 +22,11 @@ from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, w
 
 from net.listen import PeerInfo
 from net.sockets import READ, WRITE
-from sim.world import MemberClock, World
+from sim.world import NET, Kind, MemberClock, World
 
 WINDOW_BYTES = 64 << 10
 """Sent and not yet read by the other end, one way."""
+BYTES = Kind(20, "bytes", ("size", "crc"))
 WAKE = -1
 """The handle that stands for a wake and for new connections."""
 POLLS_MAX = 200_000
@@ -181,6 +183,7 @@ class End:
             if not self._is_off():
                 self._way.carry(partial(self.other.reset, "connection reset by peer"))
         elif self.error is None:
+            self._way.world.note(BYTES, NET, len(piece), crc32(piece))
             self.inbox += piece
             self.changed()
 
@@ -355,7 +358,8 @@ class StreamSockets:
         if self._goes_on(until_us):
             await trio.lowlevel.checkpoint()
         while not self._goes_on(until_us):
-            self._arm(until_us)
+            if not self.is_stopped:
+                self._arm(until_us)
             self._task = current_task()
             await wait_task_rescheduled(self._aborted)
 

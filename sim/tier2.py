@@ -10,6 +10,7 @@ trio shuffles tasks that may run; that is seeded here by a private switch (see `
 """
 
 import gc
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
@@ -37,11 +38,12 @@ from sim.tier2_ground import Traits
 from sim.tier2_machine import Machine
 from sim.vfs import deterministic_sqlite
 from sim.wire import WatchStream, WireEndpoint
-from sim.world import MemberClock, World
+from sim.world import Kind, MemberClock, World
 
 CLUSTER_ID: Final = 0xC1
 MEMBER_ID: Final = 0xA0
 """The first member's id; the others follow."""
+PLATTER: Final = Kind(21, "platter", ("hash",))
 CLIENT: Final = "10.0.0.9:4000"
 SPLITS: Final = 0.02
 
@@ -272,6 +274,8 @@ class Tier2Cluster:
             for machine in self.machines:
                 machine.end("all", is_last=True)
             await self._settle()
+            for machine in self.machines:
+                self.world.note(PLATTER, machine.number, machine.disk.digest())
             self.endpoint.close()
             self._nursery = None
 
@@ -296,7 +300,7 @@ class Tier2Cluster:
         self._deadline = (
             1 << 62
             if left_s == float("inf")
-            else self.world.now_us + max(0, round(left_s * 1_000_000))
+            else self.world.now_us + max(0, math.ceil(left_s * 1_000_000))
         )
 
     _deadline = 1 << 62
