@@ -41,6 +41,8 @@ A log that is cut every 3 entries needs 3 operations where one that is cut every
 _NOISE: Final = {"buggify": 0.0, "datagrams": False, "drift_ppm": 0, "strict_directories": False}
 _SHORT_MS: Final = (100, 500, 1_000, 2_000)
 _ROUND_MS: Final = 100
+_FEW: Final = 60
+"""Up to so many items are worth a run each for a rounder time."""
 _TIMES: Final = ("ms", "down_ms", "up_ms", "apart_ms", "step_ms", "operation_ms", "mean_ms")
 
 
@@ -106,6 +108,9 @@ def rounder_times(plan: Plan) -> Iterator[Edit]:
     for most_ms in _SHORT_MS:
         yield partial(_with_args, change=partial(_at_most, most_ms))
     yield _rounded
+    if len(plan.items) <= _FEW:
+        for place in range(len(plan.items)):
+            yield partial(_rounded_at, place=place)
 
 
 def closer(plan: Plan, most_ms: int) -> Plan:
@@ -131,6 +136,7 @@ def closer(plan: Plan, most_ms: int) -> Plan:
 def canonical(plan: Plan) -> Iterator[Edit]:
     """Rename keys, numbers and clients in the order of their use; member 0, no, where they may."""
     yield _renamed
+    yield _with_one_client
     yield _renumbered
     yield lambda plan: _options(_counts(plan))(plan)
     for change in (_at_member_0, _saying_no, _plain_numbers):
@@ -154,6 +160,12 @@ def _renamed(plan: Plan) -> Plan:
         return value
 
     return _with_args(plan, change)
+
+
+def _with_one_client(plan: Plan) -> Plan:
+    return plan.with_items(
+        tuple(item._replace(number=0) if item.who == "client" else item for item in plan.items)
+    )
 
 
 def _renumbered(plan: Plan) -> Plan:
@@ -197,6 +209,18 @@ def _rounded(plan: Plan) -> Plan:
     return plan.with_items(
         tuple(item._replace(time_ms=item.time_ms // _ROUND_MS * _ROUND_MS) for item in plan.items)
     )
+
+
+def _rounded_at(plan: Plan, place: int) -> Plan:
+    if place >= len(plan.items):
+        return plan
+    items = list(plan.items)
+    items[place] = items[place]._replace(time_ms=items[place].time_ms // _ROUND_MS * _ROUND_MS)
+    return plan.with_items(tuple(sorted(items, key=_time_ms)))
+
+
+def _time_ms(item: Item) -> int:
+    return item.time_ms
 
 
 def _without(plan: Plan, key: Callable[[Item], str], value: str) -> Plan:
