@@ -27,6 +27,11 @@ class Codec(Protocol):
         ...
 
     @property
+    def has_more(self) -> bool:
+        """Whether it kept a part of what it was fed for the next turn: to be fed nothing then."""
+        ...
+
+    @property
     def reason(self) -> str:
         """Why it is closing."""
         ...
@@ -73,6 +78,11 @@ class Application(Protocol):
     @property
     def dirty(self) -> DirtyCodecs:
         """Codecs that have output; the reactor takes from each and clears the collection."""
+        ...
+
+    @property
+    def is_full(self) -> bool:
+        """Whether enough has been fed for one turn: what is not read yet waits for the next."""
         ...
 
     def accepted(self, peer: PeerInfo, now_ms: int) -> Codec:

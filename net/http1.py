@@ -141,6 +141,8 @@ class Http1Connection:
         self._is_draining = False
         self.pending_bytes = 0
         self.closing = False
+        self.has_more = False
+        """It keeps nothing for later: each request is small."""
         self.next_deadline_ms = now_ms + REQUEST_MS_MAX
         self.reason = ""
 

@@ -10,7 +10,9 @@ from a bare heap, `run` from the one trio task of production.
 
 What one connection can take from the others is bounded: `RECV_BYTES` read and `SEND_BYTES_MAX`
 written a turn; one slice of `TAKE_BYTES` outside its codec; and while its socket is stuck, nothing
-is read from it once its codec holds more than `OUTPUT_BYTES_MAX`.
+is read from it once its codec holds more than `OUTPUT_BYTES_MAX`. What a codec leaves of its bytes
+for the next turn (`has_more`) it gets there, last in line. A turn ends its reading when the
+application `is_full`: who was not read is first in the next turn, which follows at once.
 """
 
 from __future__ import annotations
@@ -103,6 +105,9 @@ class Reactor:
         self._by_codec: dict[Codec, Connection] = {}
         self._again: set[Connection] = set()
         self._unread: Sequence[tuple[int, int]] = ()
+        """Links that were ready, and whose turn has not come."""
+        self._unfed: dict[int, int] = {}
+        """Links whose codec has more to do without reading anything."""
         self._due_ms: int | None = 0
         """When the application wants its next turn: the first one at once, nobody need ask."""
         self._sweep_ms = 0
@@ -176,7 +181,7 @@ class Reactor:
         """Do one turn if anything is ready or due; say whether anything was."""
         if self.is_over:
             return False
-        ready = self._unread or self._sockets.poll(timeout_s)
+        ready = self._ready(timeout_s)
         now_ms = self._now_ms()
         if not ready and not self._again and not self._is_due(now_ms):
             return False
@@ -192,11 +197,22 @@ class Reactor:
             self.close()
         return True
 
+    def _ready(self, timeout_s: float) -> Sequence[tuple[int, int]]:
+        """Return the links to read in this turn: first those that the last one had no room for."""
+        if not self._unread and not self._unfed:
+            return self._sockets.poll(timeout_s)
+        line = dict(self._unread)
+        for handle, what in (*self._sockets.poll(0.0), *self._unfed.items()):
+            line[handle] = line.get(handle, 0) | what
+        self._unfed = {}
+        return list(line.items())
+
     def _read_all(
         self, ready: Sequence[tuple[int, int]], touched: set[Connection], now_ms: int
     ) -> None:
         """Read what is ready, in order; what exceeds a turn's share is first in the next turn."""
         connections = self._connections
+        application = self._application
         received = 0
         self._unread = ()
         for at, (handle, what) in enumerate(ready):
@@ -208,7 +224,7 @@ class Reactor:
             if what != WRITE and not connection.is_closed:
                 received += self._receive(connection, now_ms)
                 touched.add(connection)
-                if received > TURN_BYTES_MAX:
+                if received > TURN_BYTES_MAX or application.is_full:
                     self._unread = ready[at + 1 :]
                     break
         self.received_bytes_total += received
@@ -263,6 +279,10 @@ class Reactor:
 
     def _receive(self, connection: Connection, now_ms: int) -> int:
         """Read once from a ready link and feed its codec; return how many bytes came."""
+        codec = connection.codec
+        if codec is not None and codec.has_more and not connection.is_lingering:
+            self._feed(connection, codec, b"", now_ms)
+            return 0
         try:
             data = connection.link.recv(RECV_BYTES)
         except OSError as error:
@@ -272,11 +292,16 @@ class Reactor:
             return 0
         if connection.is_lingering or not data:
             self._ended(connection, len(data))
-        elif connection.codec is not None:
-            connection.codec.feed(data, now_ms)
+        elif codec is not None:
+            self._feed(connection, codec, data, now_ms)
         else:
             self._sniff(connection, connection.first + data, now_ms)
         return len(data)
+
+    def _feed(self, connection: Connection, codec: Codec, data: bytes, now_ms: int) -> None:
+        codec.feed(data, now_ms)
+        if codec.has_more:
+            self._unfed[connection.link.handle] = READ
 
     def _ended(self, connection: Connection, received: int) -> None:
         """The other end has closed, or goes on talking to a connection that we closed."""
@@ -317,7 +342,7 @@ class Reactor:
         self._by_codec[codec] = connection
         if self._stop_ms is not None:
             codec.drain(now_ms)
-        codec.feed(data, now_ms)
+        self._feed(connection, codec, data, now_ms)
 
     def _flush(self, connection: Connection) -> None:
         """Send what the codec has and the socket takes, up to a turn's share."""

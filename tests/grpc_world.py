@@ -208,6 +208,8 @@ class Client:
         """Send bytes."""
         for chunk in chunks:
             self.connection.feed(chunk, self._world.now_ms)
+            while self.connection.has_more:
+                self.connection.feed(b"", self._world.now_ms)
 
     def grant(self, stream_id: int, size: int) -> None:
         """Let the server send so much more."""

@@ -207,6 +207,8 @@ class Peer:
         """Send bytes."""
         for chunk in chunks:
             self.connection.feed(chunk, self.now_ms)
+            while self.connection.has_more:
+                self.connection.feed(b"", self.now_ms)
 
     def hear(self, limit: int = 1 << 30) -> list[Seen]:
         """Receive what the server has to say."""

@@ -34,6 +34,7 @@ class Echo:
         self.ticks: list[int] = []
         self.pending_bytes = 0
         self.closing = False
+        self.has_more = False
         self.reason = ""
         self.next_deadline_ms = 0
         self._out = bytearray()
@@ -77,6 +78,7 @@ class EchoApplication:
         self.pending: list[Http1Pending] = []
         self.turns: list[int] = []
         self.due_ms: int | None = None
+        self.is_full = False
 
     def accepted(self, peer: PeerInfo, now_ms: int) -> Echo:
         self.codecs.append(Echo(self, peer))

@@ -6,8 +6,9 @@
     respond, send, finish, fail ─────────── outbound.Outbound ─ take
 
 What `feed` makes of bytes depends on the frames in them and on the time, never on how they were
-cut into calls. Nothing that a peer sends raises: a broken connection queues GOAWAY, ends its
-streams, and says why in `reason`. The limits are in `limits`, the reasons in `wire.Fault`.
+cut into calls; while it `has_more` it wants to be fed, with nothing new. Nothing that a peer sends
+raises: a broken connection queues GOAWAY, ends its streams, and says why in `reason`. The limits
+are in `limits`, the reasons in `wire.Fault`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from net.http2.inbound import WINDOW_LOW_BYTES, Inbound
 from net.http2.keepalive import DRAIN_PING, KEEPALIVE_PING, Keepalive
 from net.http2.limits import (
     CONNECTION_WINDOW_BYTES,
+    FEED_WORK_MAX,
     FRAME_BYTES_MAX,
+    MESSAGE_WORK,
     STREAM_WINDOW_BYTES,
     Http2Settings,
 )
@@ -61,6 +64,7 @@ from net.http2.wire import (
     Setting,
     read_frame_header,
     read_message_prefix,
+    unpadded,
 )
 
 M = TypeVar("M")
@@ -91,6 +95,8 @@ class Connection(Generic[M]):
         self.closing = False
         """Write what `take` returns, then close."""
         self.reason = ""
+        self.has_more = False
+        """Frames were left for the next `feed`; read nothing from the peer before it."""
         self.messages_in = 0
         self.bytes_in = 0
         self.streams_opened = 0
@@ -158,12 +164,8 @@ class Connection(Generic[M]):
             return 0
         due = self._keepalive.due_ms
         block_due_ms = self._block.due_ms if self._block is not None else 0
-        for other in (
-            self._handshake_due_ms,
-            self._deadlines.due_ms,
-            self._drain_due_ms,
-            block_due_ms,
-        ):
+        others = (self._handshake_due_ms, self._deadlines.due_ms, self._drain_due_ms, block_due_ms)
+        for other in others:
             if other and other < due:
                 due = other
         return due
@@ -175,6 +177,7 @@ class Connection(Generic[M]):
         clock = self._clock
         clock.now_ms = clock.read_ms = now_ms
         self.bytes_in += len(data)
+        self.has_more = False
         if self._rest:
             data = self._rest + data
         try:
@@ -285,6 +288,7 @@ class Connection(Generic[M]):
             self.closing = True
             self.reason = reason
         self._rest = b""
+        self.has_more = False
         self._block = None
 
     def _drain_finally(self) -> None:
@@ -320,15 +324,15 @@ class Connection(Generic[M]):
     # Frames.
 
     def _frames(self, data: bytes, at: int) -> int:
-        """Take the whole frames from `at` on; return the offset of the first that is not whole.
+        """Take frames from `at` on; return the offset of the first that is not whole or not now.
 
-        The two frames of a unary request in its usual form are taken here, at the price of
-        some repetition: this is the hot path.
+        The two frames of a usual unary request are taken here, repeating some: the hot path.
         """
         end = len(data)
         streams = self.streams
         inbound = self._inbound
-        while end - at >= FRAME_HEADER_BYTES:
+        work = FEED_WORK_MAX if inbound.resume() else 0
+        while work < FEED_WORK_MAX and end - at >= FRAME_HEADER_BYTES:
             high, low, kind, flags, stream_id = read_frame_header(data, at)
             length = high << 8 | low
             if length > FRAME_BYTES_MAX:
@@ -348,11 +352,8 @@ class Connection(Generic[M]):
                     and length >= _PREFIX_BYTES
                 ):
                     flag, size = read_message_prefix(data, start)
-                    if (
-                        size == length - _PREFIX_BYTES
-                        and flag == 0
-                        and size <= self._quick_bytes_max
-                    ):
+                    is_whole = size == length - _PREFIX_BYTES
+                    if is_whole and flag == 0 and size <= self._quick_bytes_max:
                         inbound.window -= length
                         if inbound.window < WINDOW_LOW_BYTES:
                             inbound.replenish()
@@ -360,15 +361,24 @@ class Connection(Generic[M]):
                         self.messages_in += 1
                         self._handler.request(self, stream, data[start + _PREFIX_BYTES : at])
                         continue
+                before = self.messages_in
                 self._data(stream_id & STREAM_ID_MAX, flags, data[start:at])
+                if inbound.unfinished is not None:
+                    work = FEED_WORK_MAX
+                work += 1 + (self.messages_in - before) * MESSAGE_WORK
             elif kind == HEADERS:
+                # A long block may have to be decoded: 0.1 us a byte.
+                work += (1 + (length >> 8)) * MESSAGE_WORK
                 if flags & _LAYOUT == END_HEADERS:
                     ended = flags & END_STREAM != 0
                     self._headers(stream_id & STREAM_ID_MAX, data[start:at], ended)
                 else:
                     self._headers_with_extras(stream_id & STREAM_ID_MAX, flags, data[start:at])
             else:
+                work += 1 + (length >> 8) * MESSAGE_WORK
                 self._other(kind, flags, stream_id & STREAM_ID_MAX, data[start:at])
+        if work >= FEED_WORK_MAX and not self.closing:
+            self.has_more = at < end or inbound.unfinished is not None
         return at
 
     def _other(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
@@ -388,7 +398,7 @@ class Connection(Generic[M]):
         if self._inbound.window < WINDOW_LOW_BYTES:
             self._inbound.replenish()
         if flags & PADDED:
-            payload = _unpadded(payload)
+            payload = unpadded(payload)
         ended = flags & END_STREAM != 0
         if not payload and not ended:
             self._budgets.busy_work.spend()
@@ -404,7 +414,7 @@ class Connection(Generic[M]):
     def _headers_with_extras(self, stream_id: int, flags: int, payload: bytes) -> None:
         """Take a HEADERS frame that is padded, has a priority, or is not the whole block."""
         if flags & PADDED:
-            payload = _unpadded(payload)
+            payload = unpadded(payload)
         if flags & WITH_PRIORITY:
             if len(payload) < 5:
                 raise ConnectionFault(Fault.FRAME_LENGTH)
@@ -486,12 +496,3 @@ class Connection(Generic[M]):
             self._endings.offence(stream, ErrorCode.PROTOCOL_ERROR)
         else:
             self._inbound.ended(stream)
-
-
-def _unpadded(payload: bytes) -> bytes:
-    if not payload:
-        raise ConnectionFault(Fault.FRAME_LENGTH)
-    padding = payload[0]
-    if padding >= len(payload):
-        raise ConnectionFault(Fault.PADDING)
-    return payload[1 : len(payload) - padding]

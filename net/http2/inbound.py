@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from net.http2.endings import Endings
 from net.http2.limits import (
     CONNECTION_WINDOW_BYTES,
+    FEED_WORK_MAX,
     GRANTED_BYTES_MAX,
+    MESSAGE_WORK,
     PARTIAL_BYTES_MAX,
     STREAM_WINDOW_BYTES,
 )
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 M = TypeVar("M")
 
 _PREFIX_BYTES = 5
+_MESSAGES_MAX = FEED_WORK_MAX // MESSAGE_WORK
+"""Taken from one frame in one go; a frame may hold thousands."""
 
 WINDOW_LOW_BYTES = CONNECTION_WINDOW_BYTES // 2
 
@@ -54,6 +58,8 @@ class Inbound(Generic[M]):
         self._granted_bytes = 0
         self._waiting: dict[int, Stream[M]] = {}
         """Streams in line for a grant, first come first."""
+        self.unfinished: Stream[M] | None = None
+        """The stream whose last frame has more messages than one `feed` takes."""
 
     @property
     def partial_bytes(self) -> int:
@@ -75,9 +81,25 @@ class Inbound(Generic[M]):
             self._endings.offence(stream, ErrorCode.FLOW_CONTROL_ERROR)
             return
         stream.receiving = CLOSED if ended else RECEIVING
-        if stream.ending is not None or (payload and not self._consume(stream, payload)):
+        if stream.ending is None and (not payload or self._consume(stream, payload)):
+            self._go_on(stream)
+
+    def resume(self) -> bool:
+        """Go on with the frame that was not finished; whether there was one."""
+        stream, self.unfinished = self.unfinished, None
+        if stream is None:
+            return False
+        # Time may have ended the stream meanwhile.
+        alive = stream.ending is None and stream.id in self._out.streams
+        if alive and self._consume(stream, b""):
+            self._go_on(stream)
+        return True
+
+    def _go_on(self, stream: Stream[M]) -> None:
+        """What follows a frame whose messages are taken."""
+        if self.unfinished is not None:
             return
-        if ended:
+        if stream.receiving == CLOSED:
             self.ended(stream)
         else:
             self._replenish(stream)
@@ -124,8 +146,12 @@ class Inbound(Generic[M]):
             self._partial_bytes -= len(partial)
             stream.partial = None
             data = partial
-        at, end = 0, len(data)
+        at, end, count = 0, len(data), 0
         while end - at >= _PREFIX_BYTES:
+            if count == _MESSAGES_MAX:
+                self.unfinished = stream
+                break
+            count += 1
             flag, length = read_message_prefix(data, at)
             after = at + _PREFIX_BYTES + length
             if not self._acceptable(stream, flag, length):

@@ -134,6 +134,16 @@ read_message_prefix: Final = Struct(">BI").unpack_from
 _FRAME: Final = Struct(">IBI").pack
 
 
+def unpadded(payload: bytes) -> bytes:
+    """Return the payload of a padded frame. Raises ConnectionFault for padding it cannot hold."""
+    if not payload:
+        raise ConnectionFault(Fault.FRAME_LENGTH)
+    padding = payload[0]
+    if padding >= len(payload):
+        raise ConnectionFault(Fault.PADDING)
+    return payload[1 : len(payload) - padding]
+
+
 def frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
     """Return a whole frame."""
     return _FRAME(len(payload) << 8 | kind, flags, stream_id) + payload

@@ -398,3 +398,76 @@ def test_who_goes_on_talking_after_the_end_is_cut_off() -> None:
     link.inbox.append(b"x" * 50_000)
     stage.settle()
     assert link.is_closed
+
+
+def test_a_full_application_is_fed_no_further_until_its_next_turn() -> None:
+    stage = Stage()
+    links = [stage.connect(PREFACE) for _ in range(3)]
+    for number, link in enumerate(links):
+        link.inbox.extend([b"%d" % number] * 2)
+    stage.application.is_full = True
+    order: list[bytes] = []
+    for _ in range(6):
+        heard = [codec.heard for codec in stage.application.codecs]
+        stage.reactor.turn(0.0)
+        after = [codec.heard for codec in stage.application.codecs]
+        (fed,) = [new[len(old) :] for old, new in zip(heard, after, strict=True) if old != new]
+        order.append(fed)
+    assert order == [b"0", b"1", b"2"] * 2
+
+
+def test_who_becomes_ready_meanwhile_is_read_after_those_that_wait() -> None:
+    stage = Stage()
+    waiting = [stage.connect(PREFACE) for _ in range(3)]
+    late = stage.connect(PREFACE)
+    stage.application.is_full = True
+    for link in waiting:
+        link.inbox.extend([b"a"] * 50)
+    stage.reactor.turn(0.0)
+    late.inbox.append(b"late")
+    for _ in range(4):
+        stage.reactor.turn(0.0)
+    assert late.sent == b"LATE"
+
+
+def test_a_codec_that_has_more_is_fed_nothing_new_and_last_in_line() -> None:
+    stage = Stage()
+    fed: list[bytes] = []
+
+    class Slow(Echo):
+        """Takes a byte at a time."""
+
+        left = b""
+
+        def feed(self, data: bytes, now_ms: int) -> None:
+            self.left += data
+            fed.append(data)
+            taken, self.left = self.left[:1], self.left[1:]
+            self.has_more = self.left != b""
+            super().feed(taken, now_ms)
+
+    slow, quick = stage.connect(PREFACE), stage.connect(PREFACE)
+    slow_codec, quick_codec = stage.application.codecs
+    slow_codec.__class__ = Slow
+    slow.inbox.extend([b"abc", b"d"])
+    stage.reactor.turn(0.0)
+    quick.inbox.append(b"q")
+    stage.settle()
+    assert fed == [b"abc", b"", b"", b"d"]
+    assert (slow.sent, quick.sent, quick_codec.heard) == (b"ABCD", b"Q", PREFACE + b"q")
+
+
+def test_a_connection_that_is_lost_while_it_has_more_is_fed_no_more() -> None:
+    class Greedy(Echo):
+        def feed(self, data: bytes, now_ms: int) -> None:
+            self.has_more = True
+            super().feed(data, now_ms)
+
+    stage = Stage()
+    link = stage.connect(PREFACE)
+    stage.application.codecs[0].__class__ = Greedy
+    link.inbox.append(b"x")
+    stage.reactor.turn(0.0)
+    stage.reactor.turn(0.0)
+    stage.reactor.close()
+    assert (stage.reactor.turn(0.0), link.is_closed) == (False, True)

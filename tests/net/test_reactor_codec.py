@@ -41,6 +41,7 @@ class Service:
         self.peers: list[PeerInfo] = []
         self.cancelled_count = 0
         self.later_came = trio.Event()
+        self.is_full = False
 
     def accepted(self, peer: PeerInfo, now_ms: int) -> Codec:
         self.peers.append(peer)

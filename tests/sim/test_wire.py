@@ -55,6 +55,8 @@ class Wired:
             there, back = self.client.take(), self.server.take(1 << 30)
             if there:
                 self.server.feed(there, 0)
+                while self.server.has_more:
+                    self.server.feed(b"", 0)
             if back:
                 self.client.feed(back)
             if not there and not back:

@@ -7,7 +7,7 @@ import pytest
 
 from core.operations import Compact
 from net.etcd.pb import rpc_pb2 as pb
-from net.etcd.port import CONNECTION_BYTES_HIGH, STREAM_BYTES_HIGH
+from net.etcd.port import CONNECTION_BYTES_HIGH, INPUTS_PER_TURN, STREAM_BYTES_HIGH
 from net.listen import PeerInfo
 from tests.grpc_world import KV, MAINTENANCE, Client, GrpcWorld, put
 
@@ -184,3 +184,13 @@ def test_a_connection_is_counted_and_named_after_its_peer(world: GrpcWorld) -> N
     connection = world.port.accepted(PeerInfo("192.0.2.9:1"), world.now_ms)
     assert connection.owner == "192.0.2.9:1"
     assert world.metrics.connections_total == before + 1
+
+
+def test_the_port_is_full_once_clients_have_asked_enough_for_one_turn(world: GrpcWorld) -> None:
+    client = world.connect()
+    for count in range(1, INPUTS_PER_TURN + 1):
+        assert not world.port.is_full
+        client.send(client.begin(KV + "Range"), pb.RangeRequest(key=b"k"), ended=True)
+        assert world.port.is_full == (count == INPUTS_PER_TURN)
+    world.turn()
+    assert not world.port.is_full

@@ -321,6 +321,8 @@ class Conversation:
         while raw:
             size = self.cuts.choice((1, 9, 500, 16_384, 1 << 20))
             self.connection.feed(raw[:size], 1_000)
+            while self.connection.has_more:
+                self.connection.feed(b"", 1_000)
             raw = raw[size:]
         assert self.connection.reason == ""
         back = self.connection.take(self.cuts.choice((1_000, 65_536, 1 << 20)))

@@ -64,7 +64,10 @@ class Loop:
         except ConnectionResetError:
             data = b""
         if data:
-            self.connections[ready].feed(data, self._now())
+            connection = self.connections[ready]
+            connection.feed(data, self._now())
+            while connection.has_more:
+                connection.feed(b"", self._now())
         else:
             self.connections.pop(ready).eof()
             self.selector.unregister(ready)
