@@ -1,5 +1,8 @@
 """Automatic compaction: which revision to compact to, and when. Decides; proposes nothing.
 
+A target is reached when `compacted` says so, not when it is named: a proposal may be lost with its
+leader, and is then made again when the next look is due.
+
 `revision` mode keeps the newest N revisions, looking every five minutes. `periodic` mode
 keeps the history of a period: it samples the head ten times a period (at most once an hour's
 tenth) and compacts to the sample that is one period old.
@@ -29,10 +32,11 @@ class KeepNewest:
             return None
         self._due_ms = now_ms + REVISION_INTERVAL_MS
         target = revision - self._revisions
-        if target <= 0 or target == self._last:
-            return None
-        self._last = target
-        return target
+        return target if target > self._last else None
+
+    def compacted(self, revision: int) -> None:
+        """Take it that everything up to `revision` is compacted."""
+        self._last = max(self._last, revision)
 
 
 class KeepPeriod:
@@ -45,6 +49,7 @@ class KeepPeriod:
         self._samples: deque[tuple[int, int]] = deque()
         self._sample_due_ms: int | None = None
         self._compact_due_ms = 0
+        self._asked_ms = 0
         self._last = 0
 
     def step(self, now_ms: int, revision: int) -> int | None:
@@ -57,11 +62,18 @@ class KeepPeriod:
             self._samples.append((now_ms, revision))
         if now_ms < self._compact_due_ms:
             return None
-        self._compact_due_ms = now_ms + self._compact_every_ms
-        target = 0
-        while self._samples and self._samples[0][0] <= now_ms - self._retention_ms:
-            target = self._samples.popleft()[1]
-        if target <= 1 or target == self._last:
+        old_ms = now_ms - self._retention_ms
+        while len(self._samples) > 1 and self._samples[1][0] <= old_ms:
+            self._samples.popleft()
+        sampled_ms, target = self._samples[0]
+        if sampled_ms > old_ms or target <= max(1, self._last):
+            self._compact_due_ms = now_ms + self._compact_every_ms
             return None
-        self._last = target
+        self._asked_ms = now_ms
+        self._compact_due_ms = now_ms + self._sample_every_ms
         return target
+
+    def compacted(self, revision: int) -> None:
+        """Take it that the revision last named is compacted: the next one is due in its time."""
+        self._last = max(self._last, revision)
+        self._compact_due_ms = self._asked_ms + self._compact_every_ms

@@ -27,6 +27,7 @@ def test_a_period_is_kept_and_little_more(seed: int, retention_ms: int) -> None:
         assert target <= old, "younger than the period"
         if compacted:
             assert now_ms - since_ms >= min(retention_ms, HOUR_MS)
+        policy.compacted(target)
         compacted, since_ms = target, now_ms
     late_ms = 2 * min(retention_ms, HOUR_MS)
     must = max((h for at, h in heads if at <= now_ms - retention_ms - late_ms), default=0)
@@ -35,8 +36,30 @@ def test_a_period_is_kept_and_little_more(seed: int, retention_ms: int) -> None:
 
 def test_a_head_that_stands_still_is_compacted_once() -> None:
     policy = KeepPeriod(HOUR_MS)
-    told = [policy.step(minute * 60_000, 9) for minute in range(600)]
-    assert [each for each in told if each is not None] == [9]
+    told: list[int] = []
+    for minute in range(600):
+        target = policy.step(minute * 60_000, 9)
+        if target is not None:
+            told.append(target)
+            policy.compacted(target)
+    assert told == [9]
+
+
+def test_a_target_that_was_not_reached_is_named_again_a_sample_later() -> None:
+    policy = KeepPeriod(HOUR_MS)
+    named = [(minute, policy.step(minute * 60_000, 2 + minute)) for minute in range(80)]
+    assert [each for each in named if each[1] is not None] == [(60, 2), (66, 8), (72, 14), (78, 20)]
+    policy.compacted(20)
+    later = [(minute, policy.step(minute * 60_000, 99)) for minute in range(80, 140)]
+    assert [each for each in later if each[1] is not None] == [(138, 80)]
+
+
+def test_newest_revisions_that_were_not_compacted_are_named_again_at_the_next_look() -> None:
+    policy = KeepNewest(100)
+    told = [policy.step(look * REVISION_INTERVAL_MS, 500) for look in range(4)]
+    assert told == [None, 400, 400, 400]
+    policy.compacted(400)
+    assert [policy.step(look * REVISION_INTERVAL_MS, 500) for look in range(4, 7)] == [None] * 3
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -51,6 +74,7 @@ def test_the_newest_revisions_are_kept(seed: int) -> None:
         if target is not None:
             assert target == head - 100
             assert now_ms - last_ms >= REVISION_INTERVAL_MS
+            policy.compacted(target)
             last_ms = now_ms
 
 
