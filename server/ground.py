@@ -18,7 +18,8 @@ from attrs import frozen
 
 from core.node import NodeConfig
 from net.disk import RealDisk
-from net.etcd.port import ClientPort, Helpers
+from net.etcd.maintenance import Maintenance
+from net.etcd.port import ClientPort, Helpers, Peers
 from net.listen import Listener, ListenError, ListenUrl, Role, listen
 from net.metrics import Metrics
 from net.reactor import Reactor
@@ -60,6 +61,10 @@ class Ground(Protocol):
 
     def open(self, config: Config, node: NodeConfig, metrics: Metrics, log: Logger) -> Opened:
         """Recover the member from its directory; see `open_member`."""
+        ...
+
+    def peers(self, opened: Opened, maintenance: Maintenance) -> Peers | None:
+        """Return what carries messages to the other members; None for a member alone."""
         ...
 
     @property
@@ -111,6 +116,10 @@ class System:
         member = member_id(config.advertise_peer, config.initial_cluster_token)
         identity = Identity(cluster_id([member]), member)
         return open_member(self.directory(config), node, metrics, log, identity=identity)
+
+    def peers(self, opened: Opened, maintenance: Maintenance) -> Peers | None:
+        """See Ground."""
+        return None
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         """See Ground."""

@@ -144,6 +144,7 @@ def _port(
         slow=SlowLog(log, metrics, config.slow_request_ms, config.slow_apply_ms),
         helpers=ground.helpers,
         now_us=ground.now_us,
+        peers=ground.peers(opened, maintenance),
     )
     endpoint.port = port
     return port, endpoint

@@ -11,6 +11,7 @@ INV-LOG-COVERS-STATE: the journal holds every pack after the store's applied ind
 """
 
 import gc
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from attrs import frozen
@@ -33,6 +34,9 @@ from net.store.batch import Batch, Identity
 from net.store.meta import JOURNAL_BEGINS, JOURNAL_NOTE
 from net.store.store import Store
 from net.telemetry import Logger
+
+Engine = Callable[[int, raft.LogBounds, Journal], raft.Replicator]
+"""Makes a member's engine out of its id and what its journal holds."""
 
 FORMAT = 1
 FORMAT_TEXT = f"trine data directory, format {FORMAT}\n"
@@ -81,10 +85,12 @@ def open_member(
     log: Logger,
     *,
     identity: Identity,
+    engine: Engine | None = None,
 ) -> Opened:
     """Open, verify, replay. Raises RefusedToStartError, and what disk, journal and store raise.
 
-    `identity` is what a first start writes down; later ones read it. The collector stays away
+    `identity` is what a first start writes down; later ones read it. Without an `engine` the member
+    is alone: what its journal holds is committed. The collector stays away
     meanwhile: what is loaded holds no cycles, and looking at all of it once takes 0.6 s at 1M
     keys. At the end everything is put out of its sight. Where the disk is full the reserve is
     given up and all is tried once more.
@@ -92,13 +98,13 @@ def open_member(
     gc.disable()
     try:
         try:
-            return _open_member(where, config, metrics, log, identity=identity)
+            return _open_member(where, config, metrics, log, identity=identity, engine=engine)
         except DiskFull:
             freed = _reserve(where).release()
             if not freed:
                 raise
             log.error("the disk is full: gave up the reserve to start", freed_bytes=freed)
-        opened = _open_member(where, config, metrics, log, identity=identity)
+        opened = _open_member(where, config, metrics, log, identity=identity, engine=engine)
         opened.driver.disk_full = True
         return opened
     finally:
@@ -113,6 +119,7 @@ def _open_member(
     log: Logger,
     *,
     identity: Identity,
+    engine: Engine | None,
 ) -> Opened:
     disk = where.disk
     with ExitStack() as undo:
@@ -129,10 +136,10 @@ def _open_member(
         store = _open_store(where, found, identity)
         undo.callback(store.close)
         _join(journal, store)
-        driver = _driver(where, config, metrics, journal, found, store)
+        driver = _driver(where, config, metrics, journal, found, store, engine)
         reserve = _reserve(where)
         driver.on_disk_full = lambda: _tell_full(reserve, log)
-        replayed = _replay(driver, journal)
+        replayed = _replay(driver, journal) if engine is None else 0
         undo.pop_all()
     state = driver.node.state
     log.info(
@@ -154,13 +161,18 @@ def _driver(
     journal: Journal,
     found: Recovered,
     store: Store,
+    make_engine: Engine | None,
 ) -> Driver:
     """Load the store, and put the parts together."""
     state, dead = _load(store)
     if store.meta.notes.get(JOURNAL_NOTE) == JOURNAL_BEGINS:
         _forget_restore(store)
     node = Node(state, _with_member(config, store.meta.member_id))
-    engine = LocalEngine(store.meta.member_id, _bounds(journal, found, state))
+    bounds = _bounds(journal, found, state)
+    member_id = store.meta.member_id
+    engine: raft.Replicator = LocalEngine(member_id, bounds)
+    if make_engine is not None:
+        engine = make_engine(member_id, bounds, journal)
     driver = Driver(node, engine, journal, store, metrics, where.pace)
     if dead:
         driver.buffer.erase(dead, scrubbed=state.compact_revision, done=True, now_ms=0)

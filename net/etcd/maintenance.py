@@ -70,6 +70,8 @@ class Maintenance:
         self.jobs: list[tuple[Job, Callable[[object], None]]] = []
         """For the port to submit: each with what to do about its result."""
         self.is_defragmenting = False
+        self.is_receiving = False
+        """Whether a snapshot of another member is about to take the store's place."""
         self._driver = driver
         self._cluster = cluster
         self._encoder = encoder
@@ -193,6 +195,10 @@ class Maintenance:
     # Defragment.
 
     def _defragment(self, call: Call) -> None:
+        if self.is_receiving:
+            text = "etcdserver: taking over a snapshot; try to defragment again"
+            call.fail(Failure(UNAVAILABLE, text))
+            return
         self._defragmenting.append(call)
         if self.is_defragmenting:
             return

@@ -31,6 +31,7 @@ from net.metrics import Metrics
 from net.slow import SlowLog
 from net.syncer import HelperJobs, HelperSync, threads
 from net.tally import Tally
+from net.turns import PeerMessage
 
 STREAM_BYTES_HIGH = 1 << 20
 """A stream that holds more than this is fed no further."""
@@ -69,6 +70,35 @@ class Helpers(Protocol):
     ) -> tuple[HelperSync, HelperJobs]: ...
 
 
+class Peers(Protocol):
+    """The other members of the cluster, and what carries messages and snapshots between them."""
+
+    @property
+    def jobs(self) -> list[tuple[Job, Callable[[object], None]]]:
+        """For the port to submit and to clear: each with what to do about its result."""
+        ...
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Begin to listen; `wake` makes the reactor take a turn."""
+        ...
+
+    def take(self) -> Sequence[DriverInput]:
+        """Return what came since the last call, in order."""
+        ...
+
+    def send(self, messages: Sequence[PeerMessage]) -> None:
+        """Send messages, in order; what no connection takes is lost."""
+        ...
+
+    def send_snapshots(self, wanted: Sequence[tuple[int, int]]) -> None:
+        """Send each (peer, index) a state at that index or later."""
+        ...
+
+    def close(self) -> None:
+        """End all connections."""
+        ...
+
+
 def _now_us() -> int:
     return perf_counter_ns() // 1000
 
@@ -90,6 +120,7 @@ class ClientPort:
         slow: SlowLog,
         helpers: Helpers = threads,
         now_us: Callable[[], int] = _now_us,
+        peers: Peers | None = None,
     ) -> None:
         self.dirty: list[ClientConnection] = []
         self._driver = driver
@@ -104,6 +135,7 @@ class ClientPort:
         self._slow = slow
         self._helpers = helpers
         self._now_us = now_us
+        self._peers = peers
         self._syncer: HelperSync | None = None
         self._jobs: HelperJobs | None = None
         self._done: list[DriverInput] = []
@@ -116,10 +148,14 @@ class ClientPort:
         """Begin the helper threads; `wake` makes the reactor take a turn."""
         self._driver.clock_us = self._now_us
         self._syncer, self._jobs = self._helpers(self._sync_journal, wake)
+        if self._peers is not None:
+            self._peers.start(wake)
 
     def close(self) -> None:
         """End the helper threads; what was being synced is synced."""
         self._maintenance.close()
+        if self._peers is not None:
+            self._peers.close()
         if self._syncer is not None:
             self._syncer.close()
         if self._jobs is not None:
@@ -194,6 +230,8 @@ class ClientPort:
         if self._cluster.inputs:
             inputs += self._cluster.inputs
             self._cluster.inputs = []
+        if self._peers is not None:
+            inputs += self._peers.take()
         return inputs
 
     def _deliver(self, io: Io, now_ms: int) -> None:
@@ -257,10 +295,24 @@ class ClientPort:
             self._syncer.request(io.sync)
         for job in io.jobs:
             self._submit(job, self._driver_job(job))
+        if self._peers is not None:
+            self._reach_peers(self._peers, io)
         if self._maintenance.jobs:
             jobs, self._maintenance.jobs = self._maintenance.jobs, []
             for job, then in jobs:
                 self._submit(job, then)
+
+    def _reach_peers(self, peers: Peers, io: Io) -> None:
+        if io.sends:
+            faultpoint("send.before")
+            peers.send(io.sends)
+            faultpoint("send.after")
+        if io.snapshots:
+            peers.send_snapshots(io.snapshots)
+        jobs = list(peers.jobs)
+        peers.jobs.clear()
+        for job, then in jobs:
+            self._submit(job, then)
 
     def _submit(self, job: Job, then: Callable[[object], None]) -> None:
         """Run a job in its thread; a full disk is a result, any other error ends the member."""
