@@ -129,9 +129,10 @@ def _put_fields(put: Put) -> bytes:
 
 
 def _body(command: Command) -> tuple[int, bytes]:
+    """Return kind and fields of what is seldom proposed; `encode` lays out the rest by itself."""
     match command:
         case Put() | Txn():
-            raise AssertionError("INV-CODEC-EXACT: encoded by the caller")
+            raise AssertionError("INV-CODEC-EXACT: puts and txns have one form, that of `encode`")
         case DeleteRange():
             return _DELETE_KIND, b"".join(_delete_fields(command))
         case LeaseGrant():
