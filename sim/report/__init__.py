@@ -10,12 +10,18 @@ if TYPE_CHECKING:
     from sim.trial import Trial
 
 
-def write_page(path: Path, trial: "Trial", *, tier: int = 1) -> None:
-    """Write the picture of a trial that was run with its trace on."""
+def write_page(
+    path: Path, trial: "Trial", *, tier: int = 1, replay: str = "", size_bytes_max: int = 0
+) -> None:
+    """Write the picture of a trial that was run with its trace on.
+
+    `replay` is the command it names, that of the seed by default; `size_bytes_max` 0: as large as
+    a page may be.
+    """
     from sim.check import check
     from sim.marks import marks_of
     from sim.report.page import page
-    from sim.report.scene import Picture, Side, Wrong
+    from sim.report.scene import SIZE_BYTES_MAX, Picture, Side, Wrong
 
     run = trial.run
     assert run is not None, "a trial that left no history has no picture"
@@ -35,9 +41,9 @@ def write_page(path: Path, trial: "Trial", *, tier: int = 1) -> None:
         wrongs=tuple(wrongs),
         marks=marks_of(run),
         digest=run.digest,
-        replay=_replay(trial, tier),
+        replay=replay or _replay(trial, tier),
     )
-    path.write_text(page(picture), encoding="utf-8")
+    path.write_text(page(picture, size_bytes_max or SIZE_BYTES_MAX), encoding="utf-8")
 
 
 def _replay(trial: "Trial", tier: int) -> str:

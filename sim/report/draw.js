@@ -105,7 +105,7 @@ function drawWords(lane, boxes, from, to) {
   }
   drawNumbers(lane, middle, from, to, boxes);
   for (const [time, kind, words] of S.members[lane.n].marks) {
-    if (time < from || time > to) continue;
+    if (time < from || time > to || time >= S.end) continue;
     const glyph = { crash: "✖", death: "✖", start: "▲", snapshot: "■", install: "⇩" }[kind];
     const y = Math.max(yAt(time), HEAD + 8);
     text(glyph, middle - 6, y + 5, 13, kind === "crash" || kind === "death" ? "error" : "accent", 20, "bold");

@@ -5,6 +5,7 @@ after the other what never overlaps, so a client keeps its lane when its process
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from sim.history import NEVER_US, Call, Logged, Watcher
 from sim.ops import Failed, Range, RangeDone, Unknown
@@ -58,8 +59,8 @@ def points(
 
     The log says when it was first applied, else `commits` when it was first known to be committed.
     A read takes effect at its revision. Where the order and the times cannot both hold - the
-    history is then not linear - the point lies after the answer. Unknown outcomes have a point only
-    if the log holds them.
+    history is then not linear - the point lies after the answer, or there is none: a read of what
+    was over before it was asked. Unknown outcomes have a point only if the log holds them.
     """
     known = {call.number: call for call in calls}
     placed: dict[int, int] = {}
@@ -75,10 +76,13 @@ def points(
         if entry.rev > reached[-1][0]:
             reached.append((entry.rev, least))
     times = dict(reached)
+    until = {rev: end for (rev, _), (_, end) in pairwise(reached)}
     for call in known.values():
         if call.number in placed or isinstance(call.result, Failed | Unknown):
             continue
         fresh = isinstance(call.op, Range) and not call.op.serializable
-        if fresh and isinstance(call.result, RangeDone) and call.result.rev in times:
+        if not fresh or not isinstance(call.result, RangeDone) or call.result.rev not in times:
+            continue
+        if call.invoked_us <= until.get(call.result.rev, NEVER_US):
             placed[call.number] = max(call.invoked_us, times[call.result.rev])
     return placed

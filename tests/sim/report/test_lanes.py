@@ -65,6 +65,14 @@ def test_a_read_takes_effect_at_its_revision() -> None:
     assert points(calls, log(0), {1: 18}) == {0: 18, 1: 18}
 
 
+def test_a_read_of_what_was_over_has_no_point() -> None:
+    calls = [call(0, 0, 10, 20, PutDone(2)), call(1, 0, 21, 30, PutDone(3))]
+    stale = Call(2, 1, 0, Range("k"), 40, 50, RangeDone(2, (), 0))
+    late = Call(3, 1, 0, Range("k"), 22, 50, RangeDone(2, (), 0))
+    placed = points([*calls, stale, late], log(0, 1), {1: 15, 2: 25})
+    assert placed == {0: 15, 1: 25, 3: 22}
+
+
 def test_what_may_never_have_happened_has_no_point() -> None:
     calls = [
         call(0, 0, 10, NEVER_US, Unknown("deadline")),
