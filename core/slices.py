@@ -33,7 +33,7 @@ class Slices:
         return (
             bool(self._hashes)
             or bool(self._listings)
-            or any(not cursor.blocked for cursor in self._cursors.values())
+            or (bool(self._cursors) and any(not each.blocked for each in self._cursors.values()))
         )
 
     def open_listing(self, state: State, token: object, query: Range) -> None:

@@ -174,7 +174,8 @@ class WatchHub:
 
     def has_work(self) -> bool:
         """Whether some unsynced watcher has room."""
-        return any(not watcher.stream.blocked for watcher in self.unsynced)
+        unsynced = self.unsynced
+        return bool(unsynced) and any(not watcher.stream.blocked for watcher in unsynced)
 
     def tick(self, state: State, now_ms: int) -> None:
         """Mark progress for quiet watchers that asked for it, at each stream's interval."""

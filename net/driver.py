@@ -31,7 +31,7 @@ from net.packs import Packs
 from net.questions import decode_answer, decode_question, encode_answer, encode_question
 from net.replicator import Replicator
 from net.store.store import Store
-from net.tally import APPLY_NAMES, count_facts
+from net.tally import Scrubs, count_applied, count_facts, count_reads
 from net.turns import (
     ASK,
     RAFT,
@@ -79,6 +79,7 @@ class Driver:
         self.journal = journal
         self.store = store
         self.metrics = metrics
+        self._scrubs = Scrubs(metrics)
         self.buffer = StoreBuffer(node.state, pace)
         self.disk_full = False
         """Since journal or store found no room; the shell clears it once the reserve is whole."""
@@ -149,7 +150,10 @@ class Driver:
         self._propose_batch()
         self._step_engine(now_ms)
         if node.has_work():
-            self._perform(node.work(), now_ms)
+            began_us = self.clock_us()
+            effects = node.work()
+            self._scrubs.worked(effects, began_us, self.clock_us())
+            self._perform(effects, now_ms)
         self._keep_house(now_ms)
         if self._unsynced and not self._syncing:
             self._syncing = True
@@ -215,12 +219,8 @@ class Driver:
             else:
                 assert isinstance(effect, Erase), "INV-EFFECT-KIND"
                 self.metrics.compaction_keys_total += len(effect.numbers)
-                self.buffer.erase(
-                    effect.numbers,
-                    scrubbed=effect.scrubbed_revision,
-                    done=effect.done,
-                    now_ms=now_ms,
-                )
+                freed, done = effect.scrubbed_revision, effect.done
+                self.buffer.erase(effect.numbers, scrubbed=freed, done=done, now_ms=now_ms)
 
     def _tick(self, now_ms: int) -> None:
         # Keepalives that were waiting are heard before any lease falls due.
@@ -264,7 +264,10 @@ class Driver:
             for entry in out.apply:
                 self._apply(entry, now_ms)
             for token, index in out.read_ready:
-                self._perform(self.node.step(ReadReady(token, index)), now_ms)
+                began_us = self.clock_us()
+                effects = self.node.step(ReadReady(token, index))
+                count_reads(self.metrics, effects, self.clock_us() - began_us)
+                self._perform(effects, now_ms)
             for token in out.read_lost:
                 self._perform(self.node.step(core_inputs.ReadLost(token)), now_ms)
             if out.send_snapshot:
@@ -353,12 +356,7 @@ class Driver:
         commands: Sequence[Proposed] = self._packs.commands(entry)
         began_us = self.clock_us()
         effects = self.node.step(Committed(entry.index, entry.term, commands))
-        if commands:
-            # What one command took is not worth two looks at the clock: the pack's mean is.
-            each_us = (self.clock_us() - began_us) // len(commands)
-            observe = self.metrics.observe_apply
-            for proposed in commands:
-                observe(APPLY_NAMES[type(proposed.command)], each_us, ok=True)
+        count_applied(self.metrics, commands, self.clock_us() - began_us)
         self._perform(effects, now_ms)
         faultpoint("apply.after")
 
@@ -428,6 +426,7 @@ class Driver:
 
     def _switch_to(self, staged: Staged) -> None:
         """The frames are durable: from here on the received state is this member's."""
+        faultpoint("install.before")
         self.store, state, dead = staged.take_over(self.store)
         self.buffer = StoreBuffer(state, self._pace)
         if dead:
@@ -435,6 +434,7 @@ class Driver:
             self.buffer.erase(dead, scrubbed=state.compact_revision, done=True, now_ms=now_ms)
         self._perform(self.node.step(core_inputs.Installed(state)), 0)
         self._raft_inputs.append(raft.SnapshotInstalled(staged.index))
+        faultpoint("install.after")
 
     # Housekeeping, in slices.
 

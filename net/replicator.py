@@ -163,8 +163,7 @@ class Role(NamedTuple):
     is_leader: bool
 
 
-@frozen
-class RaftOutput:
+class RaftOutput(NamedTuple):
     """What an engine asks for after one step."""
 
     persist: Sequence[Persist] = ()

@@ -16,7 +16,7 @@ from attrs import asdict, define, field
 
 from sim.clients import Clients
 from sim.faults import Faults
-from sim.history import History
+from sim.history import NEVER_US, History
 from sim.ops import Json
 from sim.plan import Plan
 from sim.recorder import Recorder
@@ -43,13 +43,12 @@ class Run:
     trace_lines: list[str]
     stats: dict[str, int] = field(factory=dict[str, int])
     """events, turns, messages, ..."""
+    broken: AssertionError | None = None
+    """An invariant of the product or its engine that broke; the run ended there."""
 
 
 def run(plan: Plan, *, tier: int = 1, trace: bool = False) -> Run:
-    """Run a plan to its end and return what its clients, its members and the world saw.
-
-    Raises AssertionError, naming an invariant, where the product or its engine broke one.
-    """
+    """Run a plan to its end, or to where an invariant broke; return what everybody saw."""
     assert tier == 1, "tier 2 is run by sim.tier2"
     collects = gc.isenabled()
     gc.disable()
@@ -58,7 +57,8 @@ def run(plan: Plan, *, tier: int = 1, trace: bool = False) -> Run:
     finally:
         if collects:
             gc.enable()
-            gc.collect()
+        # The youngest generation is all that the run made: what was there before is not looked at.
+        gc.collect(0)
 
 
 def _run(plan: Plan, *, trace: bool) -> Run:
@@ -69,6 +69,7 @@ def _run(plan: Plan, *, trace: bool) -> Run:
     recorder = Recorder(history, lambda: world.now_us)
     faults = Faults(cluster, history.faults)
     clients = Clients(options, perform, cluster, world, recorder)
+    broken: AssertionError | None = None
     try:
         for member in range(cluster.size):
             cluster.start(member)
@@ -78,12 +79,18 @@ def _run(plan: Plan, *, trace: bool) -> Run:
         faults.end()
         history.healed_us = world.now_us
         _settle(world, cluster)
-        recorder.end()
-        history.log = cluster.logged()
-        digest = world.digest()
-    finally:
+    except AssertionError as error:
+        broken = error
+        # What was seen until then can be judged; that it goes on well is owed by nobody.
+        history.healed_us = NEVER_US
+    recorder.end()
+    history.log = cluster.logged()
+    digest = world.digest()
+    try:
         cluster.close()
-        world.forget()
+    except AssertionError as error:
+        broken = broken or error
+    world.forget()
     stats = {
         "events": world.events,
         "turns": sum(member.turns for member in cluster.members),
@@ -91,7 +98,7 @@ def _run(plan: Plan, *, trace: bool) -> Run:
         "entries": len(cluster.hashes),
         "simulated_us": history.ended_us,
     }
-    return Run(history, digest, world.marks, world.lines, stats)
+    return Run(history, digest, world.marks, world.lines, stats, broken)
 
 
 def _settle(world: World, cluster: Tier1Cluster) -> None:

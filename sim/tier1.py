@@ -31,6 +31,8 @@ from sim.platter import Survival
 from sim.tier1_member import Asking, EndedError, Member, Watching
 from sim.world import APPLY, World
 
+SHORT_TTL_S = 10
+"""A lease of so long should end before the run does: clients have stopped renewing."""
 CHECK_ENTRIES = 64
 """The state's invariants are checked as code after so many entries of a member."""
 
@@ -81,6 +83,8 @@ class Tier1Cluster:
     def ask(self, member: int, op: Op, deadline_ms: int, then: Callable[[Result], None]) -> None:
         """See Endpoint."""
         machine = self.members[member]
+        if isinstance(op, Admin) and op.what == "disarm":
+            op = op._replace(target=self.members[op.target % self.size].id)
         asking = Asking(machine, 0, op, self._asked, then)
         self._asked += 1
         world = self.world
@@ -94,7 +98,7 @@ class Tier1Cluster:
             return
         if not machine.is_up:
             asking.settle(Unknown("the connection was refused"))
-        elif isinstance(asking.op, Admin) and asking.op.what not in ("hash", "alarms"):
+        elif isinstance(asking.op, Admin) and asking.op.what not in ("hash", "alarms", "disarm"):
             self._administer(machine, asking, asking.op)
         else:
             machine.ask(asking)
@@ -289,6 +293,8 @@ class Tier1Cluster:
             applied.add(node.state.applied_index)
             if machine.is_asked:
                 return f"member {machine.number} owes answers"
+            if any(lease.ttl_s <= SHORT_TTL_S for lease in node.state.leases.values()):
+                return f"member {machine.number} knows a lease that nobody keeps alive"
         if len(applied) > 1:
             return f"members are at indexes {sorted(applied)}"
         return "" if self.leader() is not None else "nobody leads"
@@ -303,7 +309,7 @@ class Tier1Cluster:
 
     # What members tell.
 
-    def entered(self, member: Member) -> None:
+    def entered(self, member: Member | None) -> None:
         """See Surroundings."""
         self._current = member
 

@@ -33,6 +33,7 @@ from net.disk import DiskFull
 from net.driver import Driver
 from net.etcd.calls import Call
 from net.etcd.services import Services
+from net.faultpoint import faultpoint
 from net.flush import Pace
 from net.journal import Journal
 from net.local import LocalEngine
@@ -62,11 +63,11 @@ from sim.tier1_words import sighting, told
 from sim.wire_words import raw, refusal, request
 from sim.world import CRASH, INSTALL, ROLE, SNAPSHOT, START, TURN, MemberClock, World
 
-TURN_US = 200
-"""A member takes its turns at least so far apart: what comes meanwhile is taken together."""
+TURN_US = 400
+"""So long after something came a turn takes it, with all that came meanwhile."""
 SYNC_US = 400
 JOB_US = 2_000
-IDLE_MS = 500
+IDLE_MS = 900
 NEVER_US = 1 << 62
 
 
@@ -77,8 +78,8 @@ class EndedError(OSError):
 class Surroundings(Protocol):
     """What a member asks of the cluster that it belongs to."""
 
-    def entered(self, member: "Member") -> None:
-        """What is done from now on is done by this member."""
+    def entered(self, member: "Member | None") -> None:
+        """What is done from now on is done by this member, where it may be ended, or nowhere."""
         ...
 
     def offered(self, asking: "Asking", origin: int, sequence: int) -> None:
@@ -247,6 +248,7 @@ class Member:
             return
         self.life += 1
         self.is_up = True
+        self.surroundings.entered(None)
         options, log = self.options, self.log
         generation = 1 if log.switch is None else log.switch.generation
         rows = self.generations[generation]
@@ -266,7 +268,7 @@ class Member:
             Metrics(),
             Pace(
                 flush_rows=64,
-                flush_delay_ms=100,
+                flush_delay_ms=300,
                 checkpoint_bytes=options.snapshot_entries or NEVER_US,
                 truncate_bytes=NEVER_US,
                 idle_ms=IDLE_MS,
@@ -383,9 +385,7 @@ class Member:
     def give(self, given: DriverInput) -> None:
         """Have something taken in the next turn."""
         self._inbox.append(given)
-        self._wake(self._last_turn_us + TURN_US - self.world.now_us)
-
-    _last_turn_us = 0
+        self._wake(TURN_US)
 
     def wake(self) -> None:
         """Have the engine step, though nothing came."""
@@ -408,27 +408,32 @@ class Member:
         self._due_us = NEVER_US
         if self.holds:
             return
-        self._last_turn_us = due_us
-        inputs, self._inbox = self._inbox, []
         self.turns += 1
+        self._do(self._take_turn)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        """Run the member's own code: it may be ended anywhere in it."""
         self.surroundings.entered(self)
         try:
-            io = self.driver.turn(self.clock.monotonic_us() // 1000, inputs)
+            work()
         except EndedError:
-            return
+            assert not self.is_up, "who was ended runs on"
         except DiskError as error:
             self.surroundings.failed(self, str(error))
-            return
-        if self.is_up and self.life == life:
-            self._carry_out(io)
+
+    def _take_turn(self) -> None:
+        inputs, self._inbox = self._inbox, []
+        self._carry_out(self.driver.turn(self.clock.monotonic_us() // 1000, inputs))
 
     def _carry_out(self, io: Io) -> None:
         if io.replies:
+            faultpoint("answer.before")
             asked = self._asked
             for token, answer in io.replies:
                 assert isinstance(token, Asking), "INV-TOKEN"
                 if asked.pop(token, token) is None:
                     token.settle(told(answer))
+            faultpoint("answer.after")
         for notice in io.notices:
             watching = self._streams.get(notice.stream)
             if watching is not None:
@@ -438,10 +443,8 @@ class Member:
             if watching is not None:
                 watching.lose(f"{failure.code}: {failure.text}")
                 self.world.mark("stream ended without a leader")
-        for peer, channel, data in io.sends:
-            what = kind_of(data) if channel == 0 else "question" if channel == 1 else "answer"
-            message = (channel, data)
-            self.network.send(self.number, peer - 1, message, size=len(data), what=what)
+        if io.sends:
+            self._send(io.sends)
         for peer, index in io.snapshots:
             self._send_snapshot(peer, index)
         if io.sync:
@@ -455,6 +458,14 @@ class Member:
             due_us = self.clock.world_us(io.next_deadline_ms * 1000)
             if due_us < self._due_us:
                 self._schedule(max(due_us, self.world.now_us + TURN_US))
+
+    def _send(self, messages: Sequence[PeerMessage]) -> None:
+        for peer, channel, data in messages:
+            faultpoint("send.before")
+            what = kind_of(data) if channel == 0 else "question" if channel == 1 else "answer"
+            message = (channel, data)
+            self.network.send(self.number, peer - 1, message, size=len(data), what=what)
+            faultpoint("send.after")
 
     def _note(self) -> None:
         role, state = self.driver.engine.role, self.driver.node.state
@@ -498,6 +509,9 @@ class Member:
 
     def cut_log(self) -> None:
         """Make the store durable now, and let the log go behind it."""
+        self._do(self._cut_log)
+
+    def _cut_log(self) -> None:
         self.driver.flush_now(self.driver.node.now_ms)
         self.give(JobDone("checkpoint", self.store.checkpoint()))
 
@@ -539,9 +553,11 @@ class Member:
         if self.store.applied[0] < index:
             self.give(SnapshotGone(peer, False))
             return
+        faultpoint("snapshot.before")
         rows = self.store.snapshot()
         self.world.note(SNAPSHOT, self.number, peer - 1, rows.index)
         self.network.send(self.number, peer - 1, rows, size=rows.size_bytes, what="snapshot")
+        faultpoint("snapshot.after")
 
     def _stage(self, peer: int, rows: Rows) -> None:
         """Make a received snapshot durable, as a generation that nothing refers to yet."""

@@ -5,7 +5,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from attrs import evolve
 
 from core.answers import AlarmAnswer, LeaseKeepAliveAnswer, PutAnswer, RangeAnswer
 from core.codec import CodecError, Proposed
@@ -96,7 +95,7 @@ def test_an_engine_that_does_not_wait_for_the_disk_is_seen(
         out = step(engine, now_ms, inputs)
         hurried = [*out.apply, *done]
         done.clear()
-        return evolve(out, apply=hurried)
+        return out._replace(apply=hurried)
 
     monkeypatch.setattr(LocalEngine, "_append", hasty)
     monkeypatch.setattr(LocalEngine, "step", stepped)
