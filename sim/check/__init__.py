@@ -6,6 +6,8 @@ own model of etcd. The simulator and the harness over real processes share it.
     check(history) -> the verdicts, earliest first; none is a pass
 """
 
+import gc
+
 from sim.check.by_log import by_log
 from sim.check.by_watch import by_watch, witness
 from sim.check.compacting import judge_compaction
@@ -13,7 +15,7 @@ from sim.check.guarantees import Found
 from sim.check.holes import by_holes
 from sim.check.leasing import judge_leases
 from sim.check.promises import judge_answers, judge_caches, judge_hashes, judge_shapes
-from sim.check.settings import bounds_of
+from sim.check.settings import Bounds, bounds_of
 from sim.check.timeline import Timeline
 from sim.check.verdict import Verdict, explain
 from sim.check.watching import judge_watches
@@ -27,8 +29,20 @@ def check(history: History) -> list[Verdict]:
 
     Of each class of verdict only the first is told. Raises ValueError for bounds that are none.
     """
-    found = Found()
     bounds = bounds_of(history)
+    found = Found()
+    # Nothing here makes cycles; the collector would walk the whole history again and again.
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        _judge(history, bounds, found)
+    finally:
+        if is_collecting:
+            gc.enable()
+    return found.verdicts()
+
+
+def _judge(history: History, bounds: Bounds, found: Found) -> None:
     judge_answers(history, bounds, found)
     judge_shapes(history, found)
     judge_hashes(history, found)
@@ -38,7 +52,6 @@ def check(history: History) -> list[Verdict]:
         judge_compaction(history, timeline, found)
         judge_leases(history, timeline, bounds, found)
         judge_caches(history, timeline, bounds, found)
-    return found.verdicts()
 
 
 def timeline_of(history: History, found: Found) -> Timeline | None:

@@ -11,7 +11,7 @@ from sim.check import shape
 from sim.check.guarantees import Found
 from sim.check.model import Model
 from sim.check.replay import Calls, Replay, sort_calls
-from sim.check.timeline import Compaction, Life, Timeline, falling, shown
+from sim.check.timeline import Compaction, Life, Timeline, falling
 from sim.check.verdict import Side
 from sim.check.wording import asked, side
 from sim.history import NEVER_US, Call, Expire, History, Logged
@@ -19,6 +19,7 @@ from sim.ops import (
     Admin,
     Compact,
     CompactDone,
+    Delete,
     Failed,
     Grant,
     GrantDone,
@@ -31,6 +32,8 @@ from sim.ops import (
 )
 
 CAPPED: Final = (shape.NO_SPACE, shape.CORRUPT)
+QUICK: Final = frozenset((Put, Txn, Delete))
+"""Operations that change keys and nothing else."""
 
 
 def by_log(history: History, found: Found) -> Timeline | None:
@@ -108,7 +111,10 @@ class _Walk:
         if isinstance(op, Expire):
             self.places.append(len(self.low))
             self.model.revoke(op.lease)
-        elif op is not None and not isinstance(op, Admin):
+        elif op is None:
+            # An alarm: from here on the log may say that a growing operation did nothing.
+            self.is_capped = True
+        elif not isinstance(op, Admin):
             self.model.apply(op)
 
     def _command(self, op: Op | Expire | None, call: Call | None, is_quiet: bool) -> None:
@@ -121,7 +127,7 @@ class _Walk:
             return
         if self.is_capped and is_quiet and type(result) is Unknown and _may_grow(op):
             return
-        if type(op) is Compact or type(op) is Grant or type(op) is Revoke:
+        if type(op) not in QUICK:
             self.places.append(len(self.low))
         expected = self.model.apply(op)
         if expected != result and type(result) is not Unknown:
@@ -201,9 +207,8 @@ class _Walk:
     def timeline(self) -> Timeline:
         """Return what was found out."""
         replay = self.replay
-        timeline = Timeline(self.model, replay.writers, replay.low, [], is_logged=True)
-        timeline.high = shown(self.history, self.model.rev)
-        high = falling(self.returned)
+        timeline = Timeline(self.model, replay.writers, replay.low, self.history, is_logged=True)
+        high = falling(self.returned) if self.places else []
         for place in self.places:
             entry = self.log[place]
             low_us = max(self.low[place], timeline.low[entry.rev])

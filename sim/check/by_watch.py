@@ -219,7 +219,7 @@ class _Walk:
             self.model,
             replay.writers,
             replay.low,
-            self.high,
+            self.history,
             compactions_of(self.history),
             lives_of(self.history),
         )

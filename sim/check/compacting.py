@@ -19,7 +19,7 @@ from sim.ops import Compact, CompactDone, Failed, Range, Txn, TxnOp, Unknown
 def compactions_of(history: History) -> list[Compaction]:
     """Return the compactions that clients asked for, where no log tells which took place."""
     found: list[Compaction] = []
-    for call in history.calls:
+    for call in [each for each in history.calls if type(each[3]) is Compact]:
         if isinstance(call.op, Compact) and isinstance(call.result, CompactDone | Unknown):
             found.append(Compaction(call.op.rev, call.invoked_us, call.returned_us, 0, call))
     return sorted(found, key=lambda each: each.rev)
@@ -28,7 +28,14 @@ def compactions_of(history: History) -> list[Compaction]:
 def judge_compaction(history: History, timeline: Timeline, found: Found) -> None:
     """Judge every operation that names a revision, and the revisions of all answers."""
     refusals = _Refusals(history)
-    for call in history.calls:
+    naming = [
+        call
+        for call in history.calls
+        if (type(op := call[3]) is Range and op[2])
+        or type(op) is Compact
+        or (type(op) is Txn and not op[0])
+    ]
+    for call in naming:
         revs = tuple(_named(call.op))
         if not revs:
             continue
@@ -45,7 +52,7 @@ def _named(op: TxnOp | object) -> Iterator[int]:
     """Yield the revisions that an operation names, but for those of branches not surely taken."""
     if isinstance(op, Range | Compact) and op.rev > 0:
         yield op.rev
-    elif isinstance(op, Txn) and not op.compare:
+    elif isinstance(op, Txn) and not op[0]:
         for each in op.then:
             yield from _named(each)
 
@@ -92,8 +99,8 @@ class _Refusals:
 
     def __init__(self, history: History) -> None:
         told: list[tuple[int, int, Side]] = []
-        for call in history.calls:
-            if isinstance(call.result, Failed) and call.result.text == shape.COMPACTED:
+        for call in [each for each in history.calls if each[6][0] == shape.COMPACTED]:
+            if isinstance(call.result, Failed):
                 revs = tuple(_named(call.op))
                 if revs and not isinstance(call.op, Compact):
                     told.append((call.returned_us, min(revs), side(call)))

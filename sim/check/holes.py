@@ -66,7 +66,7 @@ def by_holes(history: History, found: Found, *, steps_max: int = STEPS_MAX) -> T
         replay.model,
         replay.writers,
         replay.low,
-        high,
+        history,
         compactions_of(history),
         lives_of(history),
     )

@@ -5,6 +5,7 @@ judged. A keepalive that was acknowledged renewed the lease at or after its invo
 """
 
 from collections import defaultdict
+from typing import Final
 
 from sim.check import shape
 from sim.check.guarantees import Found
@@ -14,6 +15,7 @@ from sim.check.verdict import Side, seconds
 from sim.check.wording import side
 from sim.history import NEVER_US, Call, History
 from sim.ops import (
+    Delete,
     Failed,
     Grant,
     GrantDone,
@@ -21,15 +23,18 @@ from sim.ops import (
     KeepAliveDone,
     LeasesDone,
     Put,
+    Range,
     Revoke,
     RevokeDone,
     TimeToLive,
     TimeToLiveDone,
+    Txn,
     Unknown,
 )
 
-SECOND_US = 1_000_000
-WINDOW_MAX = 200
+SECOND_US: Final = 1_000_000
+OF_KEYS: Final = frozenset((Range, Put, Delete, Txn))
+WINDOW_MAX: Final = 200
 """Revisions tried to explain a lease's keys; beyond that too much is possible to judge."""
 
 
@@ -65,7 +70,9 @@ def judge_leases(history: History, timeline: Timeline, bounds: Bounds, found: Fo
     """Judge every lease of a run, and every answer about one."""
     about: defaultdict[int, list[Call]] = defaultdict(list)
     for call in history.calls:
-        op = call.op
+        op = call[3]
+        if type(op) in OF_KEYS and type(call[6]) is not Failed:
+            continue
         if isinstance(op, KeepAlive | TimeToLive) or (
             isinstance(op, Put) and isinstance(call.result, Failed)
         ):

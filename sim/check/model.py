@@ -11,7 +11,7 @@ A compaction is one number; time is unknown here: leases end when they are told 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from operator import attrgetter, eq, gt, lt, ne
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from sim.check import shape
 from sim.ops import (
@@ -46,6 +46,16 @@ LEASE_EXISTS: Final = Failed(shape.LEASE_EXISTS)
 SIGNS: Final = {"=": eq, "!=": ne, "<": lt, ">": gt}
 NO_KV: Final = Kv("", "", 0, 0, 0)
 MOD: Final = attrgetter("mod")
+
+Shape = TypeVar("Shape")
+
+
+class _Maker(Protocol):
+    def __call__(self, kind: type[Shape], fields: tuple[object, ...]) -> Shape: ...
+
+
+_new: Final[_Maker] = type.__getattribute__(tuple, "__new__")
+"""Makes a named tuple of a tuple, in half the time that its class takes."""
 
 Path = tuple[bool, "tuple[Path, ...]"]
 """Which branch a transaction takes, and the paths of the transactions nested in that branch."""
@@ -172,7 +182,7 @@ class Model:
             kvs = kvs[:limit]
         if keys_only:
             kvs = tuple([kv._replace(value="") for kv in kvs])
-        return RangeDone(head, kvs, total, more)
+        return _new(RangeDone, (head, kvs, total, more))
 
     def at(self, key: str, end: str, rev: int) -> Iterator[Kv]:
         """Yield the keys of a range as they were at a revision, compacted or not, sorted."""
@@ -198,15 +208,15 @@ class Model:
         rev = self.rev + 1
         old = self.live.get(key)
         if old is None:
-            kv = Kv(key, value, rev, rev, 1, lease)
+            kv = _new(Kv, (key, value, rev, rev, 1, lease))
             self._born(key, kv)
         else:
-            kv = Kv(key, value, old[2], rev, old[4] + 1, lease)
+            kv = _new(Kv, (key, value, old[2], rev, old[4] + 1, lease))
             self.versions[key].append(kv)
         self.live[key] = kv
         self.changes.append((kv,))
         self.rev = rev
-        return PutDone(rev, old if prev_kv else None)
+        return _new(PutDone, (rev, old if prev_kv else None))
 
     def _delete(self, op: Delete) -> DeleteDone:
         fresh: list[Kv] = []
@@ -245,6 +255,14 @@ class Model:
 
     def _txn(self, op: Txn) -> Result:
         path = self._path(op)
+        branch = op[1] if path[0] else op[2]
+        if len(branch) == 1:
+            each = branch[0]
+            if type(each) is Put and not each[2]:
+                done = self._put(each)
+                return _new(TxnDone, (self.rev, path[0], (done,)))
+            if type(each) is Range and not each[2]:
+                return _new(TxnDone, (self.rev, path[0], (self.read(each),)))
         error = self._forbidden(op, path)
         if error is not None:
             return error
@@ -256,15 +274,19 @@ class Model:
     def _path(self, op: Txn) -> Path:
         """Decide every comparison on the state before."""
         succeeded = True
-        for compare in op.compare:
+        for compare in op[0]:
             if not self._holds(compare):
                 succeeded = False
                 break
-        branch = op.then if succeeded else op.orelse
-        return succeeded, tuple([self._path(each) for each in branch if isinstance(each, Txn)])
+        branch = op[1] if succeeded else op[2]
+        nested = [self._path(each) for each in branch if type(each) is Txn]
+        return succeeded, tuple(nested) if nested else ()
 
     def _holds(self, compare: Compare) -> bool:
         key, target, sign, operand, end = compare
+        if target == "mod" and sign == "=" and not end:
+            kv = self.live.get(key)
+            return (0 if kv is None else kv[3]) == operand
         holds = SIGNS[sign]
         if end:
             kvs = [self.live[name] for name in _span(self.names, key, end)]
@@ -321,14 +343,14 @@ class Model:
         key, value, lease, prev_kv = op
         old = self.live.get(key)
         if old is None:
-            kv = Kv(key, value, rev, rev, 1, lease)
+            kv = _new(Kv, (key, value, rev, rev, 1, lease))
             self._born(key, kv)
         else:
-            kv = Kv(key, value, old.create, rev, old.version + 1, lease)
+            kv = _new(Kv, (key, value, old[2], rev, old[4] + 1, lease))
             self.versions[key].append(kv)
         self.live[key] = kv
         fresh.append(kv)
-        return PutDone(rev, old if prev_kv else None)
+        return _new(PutDone, (rev, old if prev_kv else None))
 
     # Compaction and leases.
 

@@ -72,8 +72,12 @@ def wants(spec: WatchSpec, name: str, *, is_delete: bool) -> bool:
 
 
 def _refused_txn(txn: Txn, operations_max: int = OPERATIONS_MAX) -> str:
+    compare, then, orelse = txn
+    is_small = len(compare) < 2 and len(then) < 2 and len(orelse) < 2
+    if is_small and all([each[0] and type(each) is not Txn for each in (*compare, *then, *orelse)]):
+        return ""
     text = _misshapen(txn, operations_max)
-    if text or (len(txn.then) < 2 and len(txn.orelse) < 2 and not _nests(txn)):
+    if text:
         return text
     is_twice = _written(txn.then) is None or _written(txn.orelse) is None
     return DUPLICATE if is_twice else ""
@@ -91,10 +95,6 @@ def _misshapen(txn: Txn, operations_max: int) -> str:
         if text:
             return text
     return ""
-
-
-def _nests(txn: Txn) -> bool:
-    return any(isinstance(each, Txn) for each in (*txn.then, *txn.orelse))
 
 
 Span = tuple[str, str]

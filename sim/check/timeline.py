@@ -6,6 +6,7 @@ before, `high` by the first answer or watch message that shows it.
 """
 
 from bisect import bisect_left, bisect_right
+from functools import cached_property
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -53,7 +54,7 @@ class Life(NamedTuple):
         return self.granted_low_us <= end_us and self.ended_high_us >= begin_us
 
 
-@define
+@define(slots=False)
 class Timeline:
     """All revisions of a run, in order."""
 
@@ -63,14 +64,18 @@ class Timeline:
     """By revision: the client's operation that made it, where one did."""
     low: list[int]
     """By revision: it cannot have come before."""
-    high: list[int]
-    """By revision: it was there by then."""
+    history: History
     compactions: list[Compaction] = field(factory=list[Compaction])
     """In the order of their revisions."""
     lives: dict[int, list[Life]] = field(factory=dict[int, list[Life]])
     """By lease: its lives, oldest first."""
     is_logged: bool = False
     """Whether the committed log told all this."""
+
+    @cached_property
+    def high(self) -> list[int]:
+        """By revision: it was there by then."""
+        return shown(self.history, self.head)
 
     def surely(self, time_us: int) -> int:
         """Return the newest revision that must have been there at a time."""

@@ -32,6 +32,9 @@ def test_the_log_as_witness_agrees_with_every_order(made: Made) -> None:
 def test_a_complete_watch_as_witness_agrees_with_every_order(made: Made) -> None:
     history = made.with_watch()
     witnessed, found = witness(history), Found()
+    if witnessed is None:  # Somebody was told a revision that no watcher saw.
+        assert not brute(made.calls, changes=made.changes)
+        return
     assert witnessed == made.changes
     by_watch(history, witnessed, found)
     assert (not found.verdicts()) == brute(made.calls, changes=made.changes)
@@ -56,9 +59,10 @@ def test_the_search_agrees_with_every_order(made: Made) -> None:
 @given(histories(compacts=True))
 def test_the_log_with_compactions_accuses_nobody_wrongly(made: Made) -> None:
     history = made.with_log()
+    if not brute(made.calls, log=history.log):
+        return
     found = Found()
     timeline = by_log(history, found)
     assert timeline is not None
     judge_compaction(history, timeline, found)
-    if brute(made.calls, log=history.log):
-        assert not found.verdicts()
+    assert not found.verdicts()
