@@ -51,6 +51,7 @@ class Proposed(NamedTuple):
 
 _U32 = Struct(">I")
 _HEAD = Struct(">BQQ")
+_PUT_COMMAND = Struct(">BQQqBII")
 _PUT = Struct(">qBII")
 _DELETE = Struct(">BII")
 _RANGE = Struct(">IIqqBBBqqqq")
@@ -61,11 +62,19 @@ _COMPACT = Struct(">qB")
 _EXPIRE = Struct(">qQQ")
 _ALARM = Struct(">QBB")
 _COUNTS = Struct(">III")
+_TXN_TO_KEY = Struct(">BQQIIIBBBII")
+"""Head, counts and compare of a transaction with one compare."""
+_OPERAND_TO_KEY = Struct(">qBqBII")
+"""A number to compare with, then kind and fields of the put that follows."""
 
 _PUT_KIND, _DELETE_KIND, _TXN_KIND, _COMPACT_KIND = 1, 2, 3, 4
 _GRANT_KIND, _REVOKE_KIND, _EXPIRE_KIND, _ALARM_KIND, _NOOP_KIND = 5, 6, 7, 8, 9
 _RANGE_KIND = 10
 """Only inside a transaction."""
+
+_PLAIN_RANGE = Range(b"")[1:]
+_PLAIN_RANGE_FIELDS = _RANGE.pack(0, *(0,) * 10)[4:]
+"""The fields behind the key's size of a range that reads one key and says nothing else."""
 
 
 def encode_pack(commands: list[bytes]) -> bytes:
@@ -96,18 +105,23 @@ def decode_pack(pack: bytes) -> list[Proposed]:
     return commands
 
 
-def encode(proposal_id: ProposalId, command: Command) -> bytes:
+def encode(proposal_id: tuple[int, int], command: Command) -> bytes:
     """Return the bytes of one command."""
+    origin, sequence = proposal_id
     if type(command) is Put:
-        return b"".join(
-            (_HEAD.pack(_PUT_KIND, *proposal_id), _put_fields(command), command.key, command.value)
-        )
+        key, value, lease, prev_kv, ignore_value, ignore_lease = command
+        flags = prev_kv | ignore_value << 1 | ignore_lease << 2
+        head = _PUT_COMMAND.pack(
+            _PUT_KIND, origin, sequence, lease, flags, len(key), len(value)
+        )  # fmt: skip
+        return b"".join((head, key, value))
     if type(command) is Txn:
-        parts = [_HEAD.pack(_TXN_KIND, *proposal_id)]
-        _append_txn(parts, command)
+        if (parts := _usual_txn(origin, sequence, command)) is None:
+            parts = [_HEAD.pack(_TXN_KIND, origin, sequence)]
+            _append_txn(parts, command)
         return b"".join(parts)
     kind, body = _body(command)
-    return _HEAD.pack(kind, *proposal_id) + body
+    return _HEAD.pack(kind, origin, sequence) + body
 
 
 def decode(data: bytes) -> Proposed:
@@ -147,6 +161,38 @@ def _body(command: Command) -> tuple[int, bytes]:
             return _ALARM_KIND, _ALARM.pack(command.member, command.kind, command.raised)
         case Noop():
             return _NOOP_KIND, b""
+
+
+def _usual_txn(origin: int, sequence: int, txn: Txn) -> list[bytes] | None:
+    """Return what `_append_txn` makes of one compare, one put and at most a read of one key.
+
+    Most transactions are this (hot path): fields that lie side by side are packed together.
+    """
+    compares, success, failure = txn
+    if len(compares) != 1 or len(success) != 1 or len(failure) > 1:
+        return None
+    result, target, key, range_end, operand = compares[0]
+    put = success[0]
+    if type(put) is not Put or type(operand) is not int:
+        return None
+    new_key, value, lease, prev_kv, ignore_value, ignore_lease = put
+    flags = prev_kv | ignore_value << 1 | ignore_lease << 2
+    parts = [
+        _TXN_TO_KEY.pack(
+            _TXN_KIND, origin, sequence, 1, 1, len(failure),
+            result & 0xFF, target & 0xFF, 0, len(key), len(range_end),
+        ),
+        key,
+        range_end,
+        _OPERAND_TO_KEY.pack(operand, _PUT_KIND, lease, flags, len(new_key), len(value)),
+        new_key,
+        value,
+    ]  # fmt: skip
+    for read in failure:
+        if type(read) is not Range or read[1:] != _PLAIN_RANGE:
+            return None
+        parts += (b"\x0a", _U32.pack(len(read.key)), _PLAIN_RANGE_FIELDS, read.key)
+    return parts
 
 
 def _append_txn(parts: list[bytes], txn: Txn) -> None:

@@ -15,6 +15,7 @@ from core.answers import (
     LeaseGrantAnswer,
     LeaseRevokeAnswer,
     PutAnswer,
+    TxnAnswer,
 )
 from core.compaction import compact
 from core.errors import (
@@ -43,7 +44,8 @@ from core.operations import (
 from core.ranges import PageCounts
 from core.records import Version
 from core.state import Lease, State, add_lease, drop_lease
-from core.txn import check_put_against, delete_range, run
+from core.tuples import new
+from core.txn import check_put_against, delete_range, holds, run
 from core.writes import Writer, put_one
 
 
@@ -147,7 +149,8 @@ def _put(state: State, command: Put) -> Applied:
     if ignore_lease:
         lease = state.index.live[key].lease
     version, previous = put_one(state, key, value, lease)
-    return Applied(PutAnswer(version.mod, previous if prev_kv else None), (version,))
+    answer = new(PutAnswer, (version.mod, previous if prev_kv else None))
+    return new(Applied, (answer, (version,), ()))
 
 
 def _delete_range(state: State, command: DeleteRange) -> Applied:
@@ -158,9 +161,21 @@ def _delete_range(state: State, command: DeleteRange) -> Applied:
 
 
 def _txn(state: State, command: Txn, counts: PageCounts) -> Applied:
+    compares, success, failure = command
+    if len(compares) == 1:
+        held = holds(state, compares[0])
+        branch = success if held else failure
+        if len(branch) == 1 and type(put := branch[0]) is Put:
+            # Most transactions do one put: a revision of its own without a writer (hot path).
+            key, value, lease, prev_kv, ignore_value, ignore_lease = put
+            if not ignore_value and not ignore_lease and (not lease or lease in state.leases):
+                version, previous = put_one(state, key, value, lease)
+                main = version.mod
+                answer = new(PutAnswer, (main, previous if prev_kv else None))
+                return new(Applied, (new(TxnAnswer, (main, held, (answer,))), (version,), ()))
     writer = Writer(state)
-    answer = run(state, command, writer, counts)
-    return Applied(answer, writer.commit())
+    ran = run(state, command, writer, counts)
+    return Applied(ran, writer.commit())
 
 
 def _grant(state: State, command: LeaseGrant, index: int) -> Applied:

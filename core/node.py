@@ -16,7 +16,7 @@ from attrs import frozen
 from core import errors, inputs
 from core.answering import answer_whole, is_local
 from core.answers import Answer, LeaseKeepAliveAnswer, LeaseRevokeAnswer
-from core.codec import ProposalId, Proposed, encode
+from core.codec import Proposed, encode
 from core.compaction import is_scrubbed, scrub_step
 from core.effects import AskLeader, Effect, EndStream, Erase, Notify, Propose, ReadIndex, Reply
 from core.errors import Failure
@@ -44,6 +44,7 @@ from core.records import Version
 from core.rounds import Rounds
 from core.slices import Slices
 from core.state import State
+from core.tuples import new
 from core.watches import WatchHub
 from core.watching import WatchStream
 
@@ -170,7 +171,7 @@ class Node:
         self._waiting[self._propose(command)] = token
 
     def _admit(self, command: Command, size_bytes: int) -> Failure | None:
-        if type(command) is not AlarmSet and len(self._waiting) >= PROPOSALS_WAITING_MAX:
+        if len(self._waiting) >= PROPOSALS_WAITING_MAX and type(command) is not AlarmSet:
             return errors.TOO_MANY_REQUESTS
         room = self.config.quota_bytes - self.state.resident_bytes
         # What no request of this size can exceed is not summed up (hot path).
@@ -193,8 +194,8 @@ class Node:
     def _propose(self, command: Command) -> int:
         self._sequence += 1
         sequence = self._sequence
-        payload = encode(ProposalId(self.config.origin, sequence), command)
-        self._effects.append(Propose(sequence, payload, command))
+        payload = encode((self.config.origin, sequence), command)
+        self._effects.append(new(Propose, (sequence, payload, command)))
         return sequence
 
     def _refuse(self, given: inputs.Refused) -> None:
@@ -237,11 +238,12 @@ class Node:
         effects, counts = self._effects, self.counts
         for proposed in commands:
             applied = apply(state, proposed.command, index, term, counts)
+            answer, changed, facts = applied
             effects.append(applied)
-            changes += applied.changes
-            if applied.facts:
+            changes += changed
+            if facts:
                 self._note_facts(applied)
-            self._resolve(proposed, applied.answer)
+            self._resolve(proposed, answer)
         state.applied_index = index
         state.applied_term = term
         if changes:
@@ -250,22 +252,22 @@ class Node:
             self._answer_all(reads)
 
     def _resolve(self, proposed: Proposed, answer: Answer) -> None:
-        command = proposed.command
+        (origin, sequence), command = proposed
         if type(command) is LeaseExpire:
-            self._expiries.pop(proposed.id.sequence, None)
+            self._expiries.pop(sequence, None)
             self.expired_count += isinstance(answer, LeaseRevokeAnswer)
             self._expiry_decided(command.id)
-        if type(command) is AlarmSet:
+        elif type(command) is AlarmSet:
             self._alarm_proposed = False
-        if proposed.id.origin != self.config.origin:
+        if origin != self.config.origin:
             return
-        token = self._waiting.pop(proposed.id.sequence, None)
+        token = self._waiting.pop(sequence, None)
         if token is None:
             return
         if type(command) is Compact and command.physical and not isinstance(answer, Failure):
             self._physical.append((command.revision, token, answer))
             return
-        self._effects.append(Reply(token, answer))
+        self._effects.append(new(Reply, (token, answer)))
 
     def _note_facts(self, applied: Applied) -> None:
         for fact in applied.facts:

@@ -22,6 +22,9 @@ from core.records import Version
 from core.state import State
 from core.writes import Writer
 
+_MOD = int(CompareTarget.MOD)
+_EQUAL = int(CompareResult.EQUAL)
+
 Path = tuple[bool, tuple["Path", ...]]
 """Whether the compares held, and the paths of the nested transactions of the taken branch."""
 
@@ -77,7 +80,7 @@ def delete_range(command: DeleteRange, writer: Writer) -> tuple[int, list[Versio
 def _decide(state: State, txn: Txn) -> Path:
     held = True
     for compare in txn.compares:
-        if not _holds(state, compare):
+        if not holds(state, compare):
             held = False
             break
     nested: list[Path] = []
@@ -87,20 +90,24 @@ def _decide(state: State, txn: Txn) -> Path:
     return held, tuple(nested)
 
 
-def _holds(state: State, compare: Compare) -> bool:
+def holds(state: State, compare: Compare) -> bool:
+    """Whether a compare holds now, for a key or for every key of its range."""
     index = state.index
-    if not compare.range_end:
-        version = index.live.get(compare.key)
+    result, target, key, range_end, operand = compare
+    if not range_end:
+        version = index.live.get(key)
+        if target == _MOD and result == _EQUAL:
+            # What clients of Kubernetes ask.
+            return (version.mod if version is not None else 0) == operand
         if version is None:
-            return compare.target != CompareTarget.VALUE and _relates(compare, 0)
-        return _relates(compare, _field(version, compare.target))
-    low, high = index.positions(compare.key, span_end(compare.key, compare.range_end))
+            return target != CompareTarget.VALUE and _relates(compare, 0)
+        return _relates(compare, _field(version, target))
+    low, high = index.positions(key, span_end(key, range_end))
     if low == high:
-        return compare.target != CompareTarget.VALUE and _relates(compare, 0)
+        return target != CompareTarget.VALUE and _relates(compare, 0)
     live = index.live
     return all(
-        _relates(compare, _field(live[key], compare.target))
-        for key in index.keys_between(low, high)
+        _relates(compare, _field(live[each], target)) for each in index.keys_between(low, high)
     )
 
 

@@ -109,3 +109,17 @@ def test_the_bytes_of_version_1_stay_as_they_are() -> None:
     txn = Txn((Compare(0, 2, b"k", b"", 5),), (Put(b"k", b"v"),), (Range(b"k"),))
     assert decode(encode(ProposalId(3, 4), txn)).command == txn
     assert len(encode(ProposalId(3, 4), txn)) == 130
+
+
+@given(
+    compares.map(lambda compare: compare._replace(range_end=b"")) | compares,
+    puts | deletes,
+    st.lists(KEYS.map(Range) | ranges, max_size=2),
+)
+def test_the_usual_transaction_is_laid_out_like_any_other(
+    compare: Compare, write: Put | DeleteRange, reads: list[Range]
+) -> None:
+    usual = Txn((compare,), (write,), tuple(reads))
+    inside = encode(ProposalId(1, 2), Txn((), (usual,), ()))
+    assert encode(ProposalId(1, 2), usual)[17:] == inside[17 + 12 + 1 :]
+    assert decode(encode(ProposalId(1, 2), usual)).command == usual
