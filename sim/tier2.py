@@ -14,37 +14,47 @@ import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 import trio
 import trio.abc
 import trio.testing
 from attrs import evolve
 
+from core.ids import Index
 from net import faultpoint
 from net.flush import Pace
+from net.journal import Journal
+from net.replicator import Entry, LogBounds, Replicator
 from net.store.batch import Identity
 from server.arguments import read_arguments
 from server.config import Config, configure
 from server.ground import Running
 from server.settings import ALL_FLAGS, gather
 from sim.disk import PowerLost, SimDisk
-from sim.history import Seen, WatchSpec
+from sim.history import Logged, Seen, WatchSpec
+from sim.ledger import Ledger
+from sim.network import Network
 from sim.ops import Op, Result
+from sim.perfect import PerfectEngine
 from sim.plan import Options
 from sim.platter import Survival
 from sim.streams import End, Way, pair
 from sim.tier2_ground import Traits
+from sim.tier2_log import CommonLog
 from sim.tier2_machine import Machine
+from sim.tier2_peers import SimPeers
 from sim.vfs import deterministic_sqlite
 from sim.wire import WatchStream, WireEndpoint
 from sim.world import Kind, MemberClock, World
 
 CLUSTER_ID: Final = 0xC1
-MEMBER_ID: Final = 0xA0
+MEMBER_ID: Final = 1
 """The first member's id; the others follow."""
 PLATTER: Final = Kind(21, "platter", ("hash",))
-CLIENT: Final = "10.0.0.9:4000"
+_ERRORS: Final[dict[str, Literal["", "read", "write", "sync"]]] = {
+    "": "", "read": "read", "write": "write", "sync": "sync",
+}  # fmt: skip
 SPLITS: Final = 0.02
 
 
@@ -91,8 +101,18 @@ class Tier2Cluster:
         """Ends of members for which nobody gave them reason."""
         self.points: dict[int, tuple[str, int, Callable[[], None]]] = {}
         """For each member the faultpoint it ends at, the passes left, and what ends it."""
+        self.network = Network(
+            world, options.members, delay_us=options.link_ms * 1000, datagrams=options.datagrams
+        )
+        self.ledger = Ledger(
+            world,
+            tuple(range(MEMBER_ID, MEMBER_ID + options.members)),
+            can_talk=self._can_talk,
+            wake=lambda member: self._nudge(member - MEMBER_ID),
+        )
         self.machines = [self._machine(number) for number in range(options.members)]
         self.endpoint = WireEndpoint(world, self._dial, lambda number: MEMBER_ID + number)
+        self.log = CommonLog(world, self.endpoint.numbers)
         self.current: Machine | None = None
         """Whose code runs."""
         self._nursery: trio.Nursery | None = None
@@ -145,6 +165,8 @@ class Tier2Cluster:
     def crash_at(self, member: int, point: str, hits: int, then: Callable[[], None]) -> None:
         """See Cluster."""
         self.points.pop(member, None)
+        if not point:
+            self.machines[member].disk.faults.power_loss_at = None
         if point == "disk":
             self.power_loss(member, hits, then)
         elif point:
@@ -152,7 +174,12 @@ class Tier2Cluster:
 
     def pause(self, member: int, *, on: bool) -> None:
         """See Cluster."""
-        self.machines[member].pause(on=on)
+        machine = self.machines[member]
+        machine.pause(on=on)
+        if machine.holds:
+            self.ledger.stopped.add(member + MEMBER_ID)
+        else:
+            self.ledger.stopped.discard(member + MEMBER_ID)
 
     def clock_rate(self, member: int, ppm: int) -> None:
         """See Cluster."""
@@ -164,10 +191,9 @@ class Tier2Cluster:
 
     def clock_stall(self, member: int, ms: int) -> None:
         """See Cluster."""
-        machine = self.machines[member]
-        machine.clock.stall(ms * 1000)
-        machine.pause(on=True)
-        self.world.after(ms, partial(machine.pause, on=False))
+        self.machines[member].clock.stall(ms * 1000)
+        self.pause(member, on=True)
+        self.world.after(ms, partial(self.pause, member, on=False))
 
     # Disks.
 
@@ -178,8 +204,7 @@ class Tier2Cluster:
 
     def disk_fail(self, member: int, what: str) -> bool:
         """See Cluster."""
-        faults = self.machines[member].disk.faults
-        faults.next_error = "sync" if what == "sync" else "write" if what == "write" else "read"
+        self.machines[member].disk.faults.next_error = _ERRORS[what]
         return True
 
     def disk_full(self, member: int, *, full: bool) -> bool:
@@ -214,6 +239,24 @@ class Tier2Cluster:
         ground = self.machines[member].ground
         if on and ground is not None:
             ground.sockets.lose_all("the network is cut")
+
+    def depose(self, ms: int) -> None:
+        """See Cluster."""
+        self.ledger.depose(ms)
+
+    def transfer(self, member: int) -> None:
+        """See Cluster."""
+        self.ledger.transfer(member + MEMBER_ID)
+
+    def snapshot(self, member: int) -> None:
+        """See Cluster."""
+        reached = self._reached(member)
+        if reached is not None:
+            reached.cut_log()
+
+    def restore(self, member: int) -> bool:
+        """See Cluster: a member that comes back without what it promised is no member."""
+        return False
 
     # For machines.
 
@@ -251,6 +294,7 @@ class Tier2Cluster:
     def began(self, machine: Machine, running: Running) -> None:
         """A member stands and serves from the next turn on."""
         self.world.mark("start")
+        self.log.observe(machine.number, running.opened.driver.node)
 
     def rested(self, machine: Machine) -> None:
         """A member did something, and is at rest again."""
@@ -261,12 +305,42 @@ class Tier2Cluster:
         if not disk.injected and not machine.is_damaged:
             self.faults.append(f"member {machine.number} ended by itself: {machine.fatal}")
 
+    def fell(self, machine: Machine) -> None:
+        """A member is no more; its last wishes are not heard."""
+        self.ledger.engines.pop(machine.number + MEMBER_ID, None)
+
+    # The end.
+
+    def logged(self) -> list[Logged]:
+        """See Cluster."""
+        return self.log.log
+
+    def settled(self) -> str:
+        """See Cluster."""
+        applied: set[int] = set()
+        for machine in self.machines:
+            if machine.running is None or not machine.serves:
+                return f"member {machine.number} does not serve"
+            node = machine.running.opened.driver.node
+            if node.proposals_waiting:
+                return f"member {machine.number} waits for {node.proposals_waiting} proposals"
+            applied.add(node.state.applied_index)
+        if len(applied) > 1:
+            return f"members are at indexes {sorted(applied)}"
+        return "" if self.leader() is not None else "nobody leads"
+
+    def close(self) -> None:
+        """See Cluster: its task ends it."""
+        self.endpoint.close()
+
     # Time.
 
     async def run(self, script: Callable[[], Awaitable[None]]) -> None:
         """Run a script beside the members; when it returns, everything ends at once."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            if self.options.engine != "local":
+                self.ledger.begin()
             for life in self._unborn:
                 nursery.start_soon(life)
             self._unborn.clear()
@@ -308,6 +382,22 @@ class Tier2Cluster:
     def _deadline_us(self) -> int:
         return self._deadline
 
+    # Between members.
+
+    def _can_talk(self, a: int, b: int) -> bool:
+        if a in self.ledger.stopped or b in self.ledger.stopped:
+            return False
+        return self.network.is_free(a - MEMBER_ID, b - MEMBER_ID)
+
+    def _nudge(self, member: int) -> None:
+        reached = self._reached(member)
+        if reached is not None:
+            reached.nudge()
+
+    def _reached(self, member: int) -> SimPeers | None:
+        machine = self.machines[member]
+        return machine.ground.reached if machine.ground is not None and machine.serves else None
+
     # Making.
 
     def _machine(self, number: int) -> Machine:
@@ -331,23 +421,50 @@ class Tier2Cluster:
         )
         clock = MemberClock(world)
         clock.boot(chance.randrange(1_000_000_000))
-        return Machine(number, world, traits, _config(options), disk, clock, self)
+        clock.set_rate(chance.randint(-options.drift_ppm, options.drift_ppm))
+        alone = options.engine == "local"
+        return Machine(
+            number,
+            world,
+            traits,
+            _config(options),
+            disk,
+            clock,
+            self,
+            None if alone else self._engine,
+            None if alone else self.network,
+        )
+
+    def _engine(self, member_id: int, bounds: LogBounds, journal: Journal) -> Replicator:
+        first, last = journal.first_index, journal.last_index
+        before = Index(first - 1)
+        entries = [Entry(*each) for each in journal.read(first, last)]
+        engine = PerfectEngine(
+            member_id,
+            self.ledger,
+            bounds,
+            base=(before, journal.term_at(before)),
+            entries=entries,
+            message_bytes=self.options.pack_bytes,
+        )
+        self.ledger.engines[member_id] = engine
+        return engine
 
     def _way(self, name: str) -> Way:
         delay_us = self.options.link_ms * 500
         return Way(self.world, self.world.chance(f"net/{name}"), delay_us, SPLITS)
 
-    def _dial(self, member: int) -> End:
+    def _dial(self, member: int, address: str) -> End:
         near, far = pair(self._out[member], self._back[member])
-        self._out[member].carry(partial(self._arrive, member, far))
+        self._out[member].carry(partial(self._arrive, member, far, address))
         return near
 
-    def _arrive(self, member: int, end: End) -> None:
+    def _arrive(self, member: int, end: End, address: str) -> None:
         machine = self.machines[member]
         ground = machine.ground
         if machine.is_off():
             end.die(machine.is_off)
-        elif ground is None or not ground.sockets.connect(end, CLIENT):
+        elif ground is None or not ground.sockets.connect(end, address):
             end.abort()
 
 

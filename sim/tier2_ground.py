@@ -13,19 +13,22 @@ from typing import Protocol, TypeVar
 
 import outcome
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
 from core.node import NodeConfig
+from net.etcd.maintenance import Maintenance
 from net.flush import Pace
 from net.metrics import Metrics
 from net.store.batch import Identity
 from net.telemetry import Logger
 from server.config import Config
 from server.ground import Running
-from server.recover import Directory, Opened, open_member
+from server.recover import Directory, Engine, Opened, open_member
 from sim.disk import SimDisk
+from sim.network import Network
 from sim.streams import StreamSockets
+from sim.tier2_peers import SimPeers
 from sim.vfs import SimVfs
 from sim.world import MemberClock, World
 
@@ -34,7 +37,11 @@ T = TypeVar("T")
 DATA = "/member"
 SYNC_US = 400
 """Mean time of a sync on a healthy disk."""
-JOB_US = 5_000
+JOB_US = 2_000
+FRAGMENT_BYTES = 4_096
+PROGRESS_MS = 2_000
+REQUEST_MS = 7_000
+ELECTION_MS = 1_000
 DATE = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
@@ -170,6 +177,7 @@ class SimJobs:
 class SimGround:
     """`server.ground.Ground` of one life."""
 
+    number: int
     world: World
     life: Life
     traits: Traits
@@ -180,6 +188,10 @@ class SimGround:
     chance: Random
     woken: Callable[[], None]
     """Called when a task of the member may go on."""
+    engine: Engine | None = None
+    """Makes the engine of one member among others; None for a member alone."""
+    network: Network | None = None
+    reached: SimPeers | None = None
     is_dead: bool = False
     _held: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
 
@@ -200,9 +212,36 @@ class SimGround:
 
     def open(self, config: Config, node: NodeConfig, metrics: Metrics, log: Logger) -> Opened:
         self.life.enter()
+        if self.engine is not None:
+            node = evolve(
+                node,
+                fragment_bytes=FRAGMENT_BYTES,
+                progress_interval_ms=PROGRESS_MS,
+                request_timeout_ms=REQUEST_MS,
+                election_timeout_ms=ELECTION_MS,
+            )
         return open_member(
-            self.directory(config), node, metrics, log, identity=self.traits.identity
+            self.directory(config),
+            node,
+            metrics,
+            log,
+            identity=self.traits.identity,
+            engine=self.engine,
         )
+
+    def peers(self, opened: Opened, maintenance: Maintenance) -> SimPeers | None:
+        if self.network is None:
+            return None
+        self.reached = SimPeers(
+            self.number,
+            self.network,
+            opened,
+            maintenance,
+            disk=self.disk,
+            directory=DATA,
+            vfs=self.vfs.vfs_name,
+        )
+        return self.reached
 
     def helpers(
         self, sync: Callable[[], object], wake: Callable[[], None]

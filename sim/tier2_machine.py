@@ -9,6 +9,7 @@ import json
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol, cast
 
 import apsw
@@ -20,7 +21,9 @@ from net.telemetry import INFO, Logger, Sink
 from server.config import Config
 from server.ground import Running
 from server.member import EXIT_OK, run_member
+from server.recover import Engine
 from sim.disk import PowerLost, SimDisk
+from sim.network import Network
 from sim.platter import Survival
 from sim.streams import StreamSockets
 from sim.tier2_ground import SimGround, Traits
@@ -28,6 +31,7 @@ from sim.vfs import SimVfs
 from sim.world import CRASH, START, TURN, MemberClock, World
 
 LINES_KEPT = 50
+SUFFIXES = {"journal": ".seg", "store": ".db"}
 
 
 class Surroundings(Protocol):
@@ -53,6 +57,10 @@ class Surroundings(Protocol):
         """A member did something, and is at rest again."""
         ...
 
+    def fell(self, machine: "Machine") -> None:
+        """A member is no more; its last wishes are not heard."""
+        ...
+
     def ended(self, machine: "Machine", disk: SimDisk) -> None:
         """A member ended by its own word; `disk` is the one it had."""
         ...
@@ -69,6 +77,8 @@ class Machine:
     disk: SimDisk
     clock: MemberClock
     surroundings: Surroundings
+    engine_maker: Engine | None = None
+    network: Network | None = None
     lives: int = 0
     ground: SimGround | None = None
     running: Running | None = None
@@ -87,6 +97,7 @@ class Machine:
     _survival: Survival | None = None
     _scope: trio.CancelScope | None = None
     _starts: bool = False
+    _when_over: Callable[[], None] | None = None
     _told: tuple[int, ...] = ()
 
     @property
@@ -128,6 +139,9 @@ class Machine:
         self.ground.is_dead = True
         self.disk.power_off()
         self.has_power = survival == "all"
+        if self.ground.reached is not None:
+            self.ground.reached.close()
+        self.surroundings.fell(self)
         self.ground.sockets.power_off(self.is_off)
         self._scope.cancel()
         self.surroundings.woken()
@@ -146,11 +160,21 @@ class Machine:
 
     def damage(self, what: str, file: str, *, at_permille: int, bit: int) -> bool:
         """Flip a bit of a durable file, or cut its tail off; the member must be down."""
-        suffixes = {"journal": ".seg", "store": ".db"}
-        paths = [path for path in self.disk.paths() if path.endswith(suffixes[file])]
-        paths = [path for path in paths if self.disk.image(path)]
-        if not paths or self._scope is not None:
+        paths = [path for path in self.disk.paths() if path.endswith(SUFFIXES[file])]
+        if not any(self.disk.image(path) for path in paths):
             return False
+        if self._scope is not None:
+            # It was ended a moment ago, and its last life is still being folded up.
+            self._when_over = partial(self._damage, what, file, at_permille, bit)
+            return True
+        self._damage(what, file, at_permille, bit)
+        return True
+
+    def _damage(self, what: str, file: str, at_permille: int, bit: int) -> None:
+        paths = [path for path in self.disk.paths() if path.endswith(SUFFIXES[file])]
+        paths = [path for path in paths if self.disk.image(path)]
+        if not paths:
+            return
         path = paths[at_permille * len(paths) // 1001]
         offset = at_permille * len(self.disk.image(path)) // 1001
         self.is_damaged = True
@@ -158,7 +182,6 @@ class Machine:
             self.disk.flip_bit(path, offset, bit % 8)
         else:
             self.disk.cut_silently(path, offset)
-        return True
 
     # For the ground.
 
@@ -206,8 +229,8 @@ class Machine:
             rests=self.rested,
         )
         self.ground = SimGround(
-            self.world, self, self.traits, self.disk, vfs, self.clock, sockets, chance,
-            self.surroundings.woken,
+            self.number, self.world, self, self.traits, self.disk, vfs, self.clock, sockets, chance,
+            self.surroundings.woken, self.engine_maker, self.network,
         )  # fmt: skip
         self.ground.pause(on=self.holds > 0)
         self.disk.on_power_loss = self._lost_power
@@ -238,6 +261,7 @@ class Machine:
         is_dead = self._survival is not None
         running, self.running = self.running, None
         if not is_dead:
+            self.surroundings.fell(self)
             # The end of a process closes what it had open and loses nothing of the page cache.
             ground.is_dead = True
             ground.sockets.power_off(self.is_off)
@@ -255,6 +279,9 @@ class Machine:
         if not is_dead and code != EXIT_OK:
             self.is_refused = running is None
             self.surroundings.ended(self, disk)
+        when_over, self._when_over = self._when_over, None
+        if when_over is not None:
+            when_over()
         if self._starts:
             self._starts = False
             self._begin()

@@ -31,16 +31,17 @@ Then = Callable[[Result], None]
 class Dial(Protocol):
     """How a client machine reaches a member."""
 
-    def __call__(self, member: int) -> End:
-        """Begin a connection; whether anybody is there shows later."""
+    def __call__(self, member: int, address: str) -> End:
+        """Begin a connection, from an address; whether anybody is there shows later."""
         ...
 
 
 class Channel:
     """One connection, with an HTTP/2 client on it."""
 
-    def __init__(self, end: End) -> None:
+    def __init__(self, end: End, address: str) -> None:
         self.http2 = Http2Client()
+        self.address = address
         self.is_lost = False
         self._end = end
         self._unsent = b""
@@ -170,16 +171,22 @@ class WireEndpoint:
         self._ids = ids
         self._channels: dict[tuple[int, int], Channel] = {}
         self._turn = 0
+        self._asked = 0
+        self._dialled = 0
+        self.numbers: dict[tuple[str, int], tuple[int, Op]] = {}
+        """Which ask, from 0, a stream of a connection (by its address) belongs to."""
 
     def ask(self, member: int, op: Op, deadline_ms: int, then: Then) -> None:
         """See Endpoint."""
         asked = _Asked(op, then)
-        if isinstance(op, Admin) and op.what == "move_leader":
+        if isinstance(op, Admin) and op.what in ("move_leader", "disarm"):
             op = op._replace(target=self._ids(op.target))
         path, data = request(op)
         channel = self._channel(member, watches=False)
         stream_id = channel.http2.call(path, asked, timeout_ms=deadline_ms + DEADLINE_MARGIN_MS)
         # A renewal is a stream of one: like a call it ends its side at once.
+        self.numbers[channel.address, stream_id] = (self._asked, asked.op)
+        self._asked += 1
         channel.http2.send(stream_id, data, ends=True)
         channel.flush()
         self._world.after(deadline_ms, partial(self._late, asked, channel, stream_id))
@@ -208,5 +215,8 @@ class WireEndpoint:
         slot = self._turn % CHANNELS + (CHANNELS if watches else 0)
         channel = self._channels.get((member, slot))
         if channel is None or not channel.is_usable:
-            channel = self._channels[member, slot] = Channel(self._dial(member))
+            self._dialled += 1
+            address = f"10.0.0.9:{self._dialled}"
+            channel = Channel(self._dial(member, address), address)
+            self._channels[member, slot] = channel
         return channel
