@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import frozen
 
 from core import inputs as core_inputs
-from core.codec import Proposed
 from core.effects import AskLeader, Effect, EndStream, Erase, Notify, Propose, ReadIndex, Reply
 from core.ids import Index, MemberId, Term
 from core.inputs import Committed, Input, ReadReady, Ticked
@@ -353,7 +352,7 @@ class Driver:
             self._perform(self.node.step(fate), now_ms)
 
     def _apply(self, entry: raft.Entry, now_ms: int) -> None:
-        commands: Sequence[Proposed] = self._packs.commands(entry)
+        commands = self._packs.commands(entry)
         began_us = self.clock_us()
         effects = self.node.step(Committed(entry.index, entry.term, commands))
         count_applied(self.metrics, commands, self.clock_us() - began_us)

@@ -62,6 +62,8 @@ class StoreBuffer:
         self._sealed: deque[Batch] = deque()
         self._since_ms: int | None = None
         self._not_before_ms = 0
+        self.put_bytes = 0
+        """Keys and values of all puts so far, for whoever counts them."""
 
     def add(self, applied: Applied, now_ms: int) -> None:
         """Gather one command's changes and facts."""
@@ -71,6 +73,8 @@ class StoreBuffer:
         for sub, change in enumerate(applied.changes):
             key = change.key
             deleted = change.version == 0
+            if not deleted:
+                self.put_bytes += len(key) + change.value_size
             self._changes.append(
                 (
                     change.number,

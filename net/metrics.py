@@ -88,6 +88,11 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def observe_each(self, value: int, count: int) -> None:
+        """Count a value that was met so often."""
+        self.counts[bisect_left(self.bounds, value)] += count
+        self.total += value * count
+
 
 @attrs.define(eq=False)
 class RpcMetrics:

@@ -30,7 +30,7 @@ from net.listen import PeerInfo
 from net.metrics import Metrics
 from net.slow import SlowLog
 from net.syncer import HelperJobs, HelperSync, threads
-from net.tally import Tally
+from net.tally import SLICED, Tally
 from net.turns import PeerMessage
 
 STREAM_BYTES_HIGH = 1 << 20
@@ -245,6 +245,8 @@ class ClientPort:
             if token.over:
                 continue
             token.settle(encoder, answer)
+            if type(answer) in SLICED:
+                self._tally.answered(answer, now_ms - token.began_ms)
             if type(token) is StreamCall:
                 self._hold_back(token)
             elif type(token) is Call and token.began_ms < slow_ms:
