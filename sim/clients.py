@@ -30,6 +30,10 @@ from sim.plan import Item, Options
 from sim.recorder import Recorder
 
 
+PATIENT_MS = 11_000
+"""How long a client waits for an answer once all faults are over."""
+
+
 class Ask(NamedTuple):
     """Ask a member for an operation."""
 
@@ -308,7 +312,11 @@ class Clients:
             if slot.call == number and slot.turn == turn:
                 self._answered(slot, op, result)
 
-        self._endpoint.ask(member, op, self._options.timeout_ms, then)
+        deadline_ms = self._options.timeout_ms
+        if self._scheduler.now_us >= self._options.duration_ms * 1000:
+            # What is owed now is waited for: else nobody would see that it never comes.
+            deadline_ms = max(deadline_ms, PATIENT_MS)
+        self._endpoint.ask(member, op, deadline_ms, then)
 
     def _answered(self, slot: _Slot, op: Op, result: Result) -> None:
         assert slot.call is not None, "only a call under way is answered"

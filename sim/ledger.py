@@ -154,7 +154,9 @@ class Ledger:
     def _greet_lost(self, leader: int) -> None:
         for member in self.ids:
             engine = self.engines.get(member)
-            if engine is not None and engine.leader != leader and self.can_talk(leader, member):
+            if member == leader or engine is None or engine.leader == leader:
+                continue
+            if self.can_talk(leader, member):
                 self.engines[leader].greet(member)
                 self.wake(leader)
 

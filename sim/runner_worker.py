@@ -76,7 +76,7 @@ def _time_of(line: str) -> int:
     return int(first) if first.isdigit() else 0
 
 
-def broken(error: AssertionError) -> Found:
+def broken(error: AssertionError, time_us: int = 0) -> Found:
     """Return a broken invariant as a verdict: what it says, and where it was asserted."""
     words = str(error) or "an assertion without a name"
     frame = error.__traceback__
@@ -93,6 +93,7 @@ def broken(error: AssertionError) -> Found:
         guarantee,
         words,
         tuple(places[-4:]),
+        time_us,
     )
 
 

@@ -349,10 +349,11 @@ class Tier1Cluster:
                 rev = answer.revision
             command = proposed.command
             call, what = self._calls.get(proposed.id, (None, None))
-            expire = Expire(command.id) if isinstance(command, LeaseExpire) else None
-            self.log.append(
-                Logged(given.log_index, position, given.term, call, expire or what, rev)
-            )
+            expire: Expire | None = None
+            if isinstance(command, LeaseExpire) and applied.facts:
+                expire = Expire(command.id)
+            index, term, now_us = given.log_index, given.term, self.world.now_us
+            self.log.append(Logged(index, position, term, call, expire or what, rev, now_us))
 
     def _can_talk(self, a: int, b: int) -> bool:
         if a in self.ledger.stopped or b in self.ledger.stopped:

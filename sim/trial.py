@@ -64,12 +64,12 @@ def without(plan: Plan, off: tuple[str, ...]) -> Plan:
 
 def attempt(plan: Plan, *, tier: int = 1, trace: bool = False) -> Trial:
     """Run a plan with its planted bug in place, and judge what its clients saw."""
-    try:
-        with planted(plan.options.bug):
-            done = run(plan, tier=tier, trace=trace)
-    except AssertionError as error:
-        return Trial(plan, None, (broken(error),))
-    return Trial(plan, done, judged(done.history))
+    with planted(plan.options.bug):
+        done = run(plan, tier=tier, trace=trace)
+    found = judged(done.history)
+    if done.broken is not None:
+        found = (*found, broken(done.broken, done.history.ended_us))
+    return Trial(plan, done, found)
 
 
 def judged(history: History) -> tuple[Found, ...]:

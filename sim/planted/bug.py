@@ -85,7 +85,8 @@ class Catalogue:
         return enter
 
 
-OPERATOR: Final = 0
+LEADER_MS: Final = 2_500
+"""By then somebody leads: a script's times count from here."""
 
 
 def script(*items: Item, end_ms: int = 3_000, **options: object) -> Callable[[], Plan]:
@@ -96,13 +97,14 @@ def script(*items: Item, end_ms: int = 3_000, **options: object) -> Callable[[],
         "workload": "register",
         "clients": 4,
         "watchers": 4,
-        "duration_ms": end_ms,
+        "duration_ms": end_ms + LEADER_MS,
         "snapshot_entries": 0,
         **options,
     }
 
     def make() -> Plan:
-        ordered = tuple(sorted(items, key=lambda item: item.time_ms))
+        later = (item._replace(time_ms=item.time_ms + LEADER_MS) for item in items)
+        ordered = tuple(sorted(later, key=lambda item: item.time_ms))
         return Plan(1, Options(**shape), ordered)  # type: ignore[arg-type]  # names of Options
 
     return make

@@ -12,6 +12,7 @@ from core import inputs, node
 from core.effects import Effect
 from core.state import State
 from core.watches import WatchHub
+from core.watching import Watcher
 from sim.ops import Put, Range
 from sim.planted.bug import Catalogue, ask, fault, script, swapped, watch
 
@@ -25,7 +26,7 @@ LIVING = Catalogue()
     faults=["partition", "operations"],
     directed=script(
         *(ask(900 + 100 * n, Put("k", str(n)), member=n) for n in range(20)),
-        *(ask(12_000 + n, Range("k"), client=n, member=n) for n in range(3)),
+        *(ask(9_000 + n, Range("k"), client=n, member=n) for n in range(3)),
         fault(1_500, "depose", ms=300),
     ),
 )
@@ -64,9 +65,9 @@ def catching_up_never_ends() -> Generator[None]:
 
     join = WatchHub._join
 
-    def losing(self: WatchHub, watcher: object) -> None:
-        join(self, watcher)  # type: ignore[arg-type]  # a watcher, whichever
-        watcher.group.synced.pop(watcher, None)  # type: ignore[attr-defined]  # the bug
+    def losing(self: WatchHub, watcher: Watcher) -> None:
+        join(self, watcher)
+        watcher.start = 1 << 60
 
     with swapped(WatchHub, "catch_up", once), swapped(WatchHub, "_join", losing):
         yield

@@ -9,7 +9,6 @@ engine's inside (votes, terms, truncation) come with that engine.
 
 from collections.abc import Generator
 
-from net.replicator import Entry
 from sim.ops import Put
 from sim.perfect import PerfectEngine
 from sim.planted.bug import Catalogue, ask, fault, script, swapped
@@ -52,24 +51,28 @@ def one_member_is_a_majority() -> Generator[None]:
     directed=script(
         *_WRITES,
         *(
-            fault(at, "crash_all", down_ms=100, apart_ms=10, survival="none")
-            for at in range(1_200, 3_800, 300)
+            fault(1_000, "slow_disk", member=member, ms=5_000, operation_ms=400)
+            for member in range(3)
         ),
-        end_ms=6_000,
+        *(
+            item
+            for at in range(1_300, 3_900, 500)
+            for item in (
+                fault(at, "crash", member=-1, down_ms=3_000, survival="none"),
+                *(fault(at, "crash", member=m, down_ms=50, survival="none") for m in range(3)),
+            )
+        ),
+        end_ms=8_000,
     ),
 )
-def unsynced_entries_count() -> Generator[None]:
-    """A member counts an entry toward the quorum before its disk has it."""
-    persist, send = PerfectEngine._persist, PerfectEngine._send
-
-    def hasty(self: PerfectEngine, entries: list[Entry], truncate_from: int | None = None) -> None:
-        persist(self, entries, truncate_from)
-        self._durable = self.last_index
+def acknowledged_before_synced() -> Generator[None]:
+    """A follower acknowledges an entry before its disk has it."""
+    send = PerfectEngine._send
 
     def unbound(
         self: PerfectEngine, peer: int, message: tuple[object, ...], after: int = 0
     ) -> None:
         send(self, peer, message)
 
-    with swapped(PerfectEngine, "_persist", hasty), swapped(PerfectEngine, "_send", unbound):
+    with swapped(PerfectEngine, "_send", unbound):
         yield

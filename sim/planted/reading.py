@@ -28,15 +28,37 @@ READING = Catalogue()
 TRUSTED_MS = 10_000
 
 
-def _cut_off_leader(*, how: Item) -> tuple[Item, ...]:
-    """Write through some members while another may not know, and read on each."""
-    writes = (ask(at, Put("k", str(at)), member=at // 100) for at in range(900, 6_000, 100))
-    reads = (
-        ask(at, Range("k"), client=1 + member, member=member)
-        for at in range(1_000, 6_000, 150)
+def _read_meanwhile(*faults: Item) -> tuple[Item, ...]:
+    """Write and read on each member, by clients of its own, while something is wrong."""
+    writes = (
+        ask(at, Put("k", f"{at}.{member}"), client=member, member=member)
+        for at in range(900, 20_000, 60)
         for member in range(3)
     )
-    return (*writes, *reads, how)
+    reads = (
+        ask(at, Range("k"), client=3 + member, member=member)
+        for at in range(900, 20_000, 40)
+        for member in range(3)
+    )
+    return (*writes, *reads, *faults)
+
+
+def _cut_off_leaders() -> tuple[Item, ...]:
+    """Cut off whoever leads, again and again: it does not know at once that another does."""
+    times = range(2_000, 19_000, 4_000)
+    return _read_meanwhile(*(fault(at, "isolate_leader", ms=2_800) for at in times))
+
+
+def _delays(mean_ms: int) -> tuple[Item, ...]:
+    """Let every message come late."""
+    return _read_meanwhile(
+        *(
+            fault(1_000, "delay", **{"from": one, "to": other, "ms": 18_000, "mean_ms": mean_ms})
+            for one in range(3)
+            for other in range(3)
+            if one != other
+        )
+    )
 
 
 @READING.bug(
@@ -47,7 +69,12 @@ def _cut_off_leader(*, how: Item) -> tuple[Item, ...]:
     members=3,
     faults=["partition"],
     nemesis_ms=1_000,
-    directed=script(*_cut_off_leader(how=fault(2_000, "isolate_leader", ms=3_000)), end_ms=7_000),
+    keys=1,
+    clients=12,
+    think_ms=10,
+    timeout_ms=400,
+    operations=500,
+    directed=script(*_cut_off_leaders(), clients=6, timeout_ms=400, end_ms=20_000),
 )
 def leader_reads_alone() -> Generator[None]:
     """Who thinks that it leads answers reads without asking a quorum."""
@@ -69,8 +96,13 @@ def leader_reads_alone() -> Generator[None]:
     budget=20,
     workload="register",
     members=3,
-    faults=["process"],
-    directed=script(*_cut_off_leader(how=fault(2_000, "pause", member=-1, ms=2_500)), end_ms=7_000),
+    faults=["partition", "process"],
+    keys=1,
+    clients=12,
+    think_ms=10,
+    timeout_ms=400,
+    operations=500,
+    directed=script(*_cut_off_leaders(), clients=6, timeout_ms=400, end_ms=20_000),
 )
 def leader_trusts_its_last_round() -> Generator[None]:
     """A leader that was confirmed a while ago answers without asking again (etcd #20418)."""
@@ -97,9 +129,7 @@ def leader_trusts_its_last_round() -> Generator[None]:
     row=2,
     workload="register",
     members=3,
-    directed=script(
-        *_cut_off_leader(how=fault(2_000, "isolate", member=1, ms=3_000)), end_ms=7_000
-    ),
+    directed=script(*_delays(100), clients=6, end_ms=20_000),
 )
 def any_member_answers_reads() -> Generator[None]:
     """Every member answers every read from what it has."""
@@ -116,12 +146,16 @@ def any_member_answers_reads() -> Generator[None]:
     budget=8,
     workload="register",
     members=3,
-    faults=["message", "partition"],
+    faults=["disk"],
+    keys=1,
+    clients=12,
+    think_ms=10,
     directed=script(
-        *_cut_off_leader(
-            how=fault(1_000, "delay", **{"from": 1, "to": 0, "ms": 5_000, "mean_ms": 400})
+        *_read_meanwhile(
+            *(fault(1_000, "slow_disk", member=m, ms=18_000, operation_ms=150) for m in range(3))
         ),
-        end_ms=7_000,
+        clients=6,
+        end_ms=20_000,
     ),
 )
 def reads_do_not_wait_for_the_log() -> Generator[None]:
@@ -141,12 +175,10 @@ def reads_do_not_wait_for_the_log() -> Generator[None]:
     workload="register",
     members=3,
     faults=["message", "partition"],
-    directed=script(
-        *_cut_off_leader(
-            how=fault(1_000, "delay", **{"from": 1, "to": 0, "ms": 5_000, "mean_ms": 400})
-        ),
-        end_ms=7_000,
-    ),
+    keys=1,
+    clients=12,
+    think_ms=10,
+    directed=script(*_delays(100), clients=6, end_ms=20_000),
 )
 def late_reads_join_a_round() -> Generator[None]:
     """A read that comes while a round is under way is answered with it."""

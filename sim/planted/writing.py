@@ -190,9 +190,14 @@ def prev_kv_is_the_new_one() -> Generator[None]:
     row=3,
     workload="register",
     directed=script(
-        *(ask(900 + 20 * n, AskPut("k", str(n)), member=n) for n in range(60)),
-        fault(1_200, "isolate_leader", ms=1_500),
-        end_ms=4_000,
+        ask(900, AskPut("k", "first")),
+        *(
+            ask(2_000 + member, AskPut("k", f"lost by {member}"), client=member, member=member)
+            for member in range(3)
+        ),
+        fault(1_900, "isolate_leader", ms=3_000),
+        ask(7_000, Range("k"), client=3),
+        end_ms=8_000,
     ),
     faults=["partition", "process"],
 )
@@ -219,10 +224,17 @@ def answers_before_commit() -> Generator[None]:
     members=3,
     faults=["partition", "operations"],
     directed=script(
-        *(ask(900 + 10 * n, AskPut("k", str(n)), client=n % 4, member=n % 3) for n in range(200)),
-        *(fault(at, "depose", ms=50) for at in range(1_200, 2_900, 200)),
-        end_ms=4_000,
+        *(ask(900 + 10 * n, AskPut("k", str(n)), client=n % 6, member=n % 3) for n in range(600)),
+        *(fault(at, "depose", ms=50) for at in range(1_200, 6_900, 400)),
+        clients=6,
+        link_ms=20,
+        end_ms=8_000,
     ),
+    link_ms=20,
+    nemesis_ms=300,
+    clients=12,
+    think_ms=10,
+    operations=500,
 )
 def unknown_proposals_are_tried_again() -> Generator[None]:
     """What may have been committed is proposed a second time."""
