@@ -38,12 +38,25 @@ from core.watching import (
 )
 
 _MINUS_ONE = varint(-1)
+_VARINT_BYTES_MAX = 10
+_PUT_RESPONSES = tuple(
+    bytes((0x1A, size + 5, 0x12, size + 3, 0x0A, size + 1, 0x18)) for size in range(11)
+)
+"""What stands before the revision in a ResponseOp of a put that returns nothing, by its size."""
 
 
 class Encoder:
     """Lays out answers under one member's header."""
 
-    __slots__ = ("_end", "_prefix", "_revision", "_revision_header", "_term")
+    __slots__ = (
+        "_beginnings",
+        "_digits",
+        "_end",
+        "_prefix",
+        "_revision",
+        "_revision_header",
+        "_term",
+    )
 
     def __init__(self, *, cluster_id: int, member_id: int) -> None:
         self._prefix = b"\x08" + varint(cluster_id) + b"\x10" + varint(member_id)
@@ -51,6 +64,11 @@ class Encoder:
         self._end = b""
         self._revision = -1
         self._revision_header = b""
+        self._digits = b""
+        """The last header's revision."""
+        self._beginnings: tuple[bytes, ...] = ()
+        """What stands before the revision, by its size."""
+        self._begin()
 
     def set_term(self, term: int) -> None:
         """Take the term that headers say from now on."""
@@ -58,15 +76,27 @@ class Encoder:
             self._term = term
             self._end = b"\x20" + varint(term) if term else b""
             self._revision = -1
+            self._begin()
+
+    def _begin(self) -> None:
+        rest = len(self._prefix) + 1 + len(self._end)
+        self._beginnings = tuple(
+            b"\x0a" + varint(rest + size) + self._prefix + b"\x18"
+            for size in range(_VARINT_BYTES_MAX + 1)
+        )
 
     def header(self, revision: int) -> bytes:
         """Return a response's field 1. A revision of 0 is left out."""
         if revision == self._revision:
             return self._revision_header
-        middle = b"\x18" + varint(revision) if revision else b""
-        body = b"".join((self._prefix, middle, self._end))
+        if revision:
+            self._digits = digits = varint(revision)
+            framed = self._beginnings[len(digits)] + digits + self._end
+        else:
+            body = self._prefix + self._end
+            framed = b"\x0a" + varint(len(body)) + body
         self._revision = revision
-        self._revision_header = framed = b"\x0a" + varint(len(body)) + body
+        self._revision_header = framed
         return framed
 
     def answer(self, answer: Answer) -> bytes:
@@ -77,7 +107,7 @@ class Encoder:
                     return self.header(revision)
                 return self.header(revision) + previous.framed
             case TxnAnswer():
-                return b"".join((self.header(answer.revision), *_txn_parts(answer)))
+                return self._txn(answer)
             case RangeAnswer():
                 return b"".join(self.range_parts(answer))
             case RangeParts():
@@ -112,6 +142,17 @@ class Encoder:
                 return b"".join(self.chunk_parts(answer))
             case Failure():
                 raise AssertionError("INV-ANSWER-KIND: a failure is a status, not a message")
+
+    def _txn(self, answer: TxnAnswer) -> bytes:
+        revision, succeeded, answers = answer
+        header = self.header(revision)
+        if succeeded and revision and len(answers) == 1:
+            put = answers[0]
+            if type(put) is PutAnswer and put.previous is None and put.revision == revision:
+                # What nearly all transactions are (hot path).
+                digits = self._digits
+                return b"".join((header, b"\x10\x01", _PUT_RESPONSES[len(digits)], digits))
+        return b"".join((header, *_txn_parts(answer)))
 
     def range_parts(self, answer: RangeAnswer) -> list[bytes]:
         """Return a RangeResponse in pieces."""

@@ -227,6 +227,13 @@ def test_a_transaction(revision: int, succeeded: bool, ops: list[Both]) -> None:
     assert_answers(TxnAnswer(revision, succeeded, tuple(each for each, _ in ops)), expected)
 
 
+@given(REVISION, st.booleans(), st.one_of(st.none(), puts()))
+def test_a_transaction_of_one_put(revision: int, succeeded: bool, previous: Pair | None) -> None:
+    put, op = _put_op(revision, previous)
+    expected = pb.TxnResponse(header=header(revision), succeeded=succeeded, responses=[op])
+    assert_answers(TxnAnswer(revision, succeeded, (put,)), expected)
+
+
 # Everything else that has numbers.
 
 
