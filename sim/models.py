@@ -241,7 +241,8 @@ class Rows:
     @property
     def size_bytes(self) -> int:
         """About what a copy of it weighs."""
-        return 200 + 100 * len(self.changes) + 40 * len(self.leases)
+        values = sum(len(row[9] or b"") for row in self.changes.values())
+        return 200 + 100 * len(self.changes) + 40 * len(self.leases) + values
 
 
 class StoreModel:

@@ -71,8 +71,9 @@ class _Way:
     noises: list[Noise] = field(factory=list[Noise])
     last_us: int = 0
     """When the last message under way arrives: none overtakes it."""
-    leaves_us: int = 0
-    """When the wire is free for the next message, at a rate."""
+    queue: list[_Packet] = field(factory=list[_Packet])
+    """What waits for its turn on a wire with a rate."""
+    is_draining: bool = False
     held: list[_Packet] = field(factory=list[_Packet])
 
 
@@ -170,7 +171,12 @@ class Network:
 
     def rate(self, source: int, target: int, bytes_per_s: int, *, on: bool) -> None:
         """Let messages leave at a rate."""
-        _grip(self._ways[source, target].rates, bytes_per_s, on)
+        way = self._ways[source, target]
+        _grip(way.rates, bytes_per_s, on)
+        if not way.rates:
+            queue, way.queue = way.queue, []
+            for packet in queue:
+                self._forward(source, target, packet)
 
     def noise(self, source: int, target: int, noise: Noise, *, on: bool) -> None:
         """Lose, double and swap datagrams."""
@@ -190,7 +196,15 @@ class Network:
     def _link(self, a: int, b: int) -> _Link:
         return self._links[(a, b) if a < b else (b, a)]
 
-    def _forward(self, source: int, target: int, packet: _Packet, *, early: bool = False) -> None:
+    def _forward(
+        self,
+        source: int,
+        target: int,
+        packet: _Packet,
+        *,
+        early: bool = False,
+        has_left: bool = False,
+    ) -> None:
         way = self._ways[source, target]
         if way.losses:
             self.world.note(DROP, NET, self._ids[source, target], packet.number, "half-open")
@@ -198,17 +212,36 @@ class Network:
         if way.holds:
             way.held.append(packet)
             return
+        if way.rates and not has_left:
+            way.queue.append(packet)
+            self._drain(source, target)
+            return
         now = self.world.now_us
         chance = self._chances[source, target]
         arrival = now + self.delay_us // 2 + int(chance.random() * self.delay_us)
         for mean in way.delays_us:
             arrival += int(chance.expovariate(1.0) * mean)
-        for rate in way.rates:
-            way.leaves_us = max(way.leaves_us, now) + packet.size * 1_000_000 // max(1, rate)
-            arrival = max(arrival, way.leaves_us)
         if not early:
             arrival = way.last_us = max(arrival, way.last_us + 1)
         self.world.at(arrival, lambda: self._arrive(source, target, packet))
+
+    def _drain(self, source: int, target: int) -> None:
+        """Let the first message of the queue leave once the wire has taken it."""
+        way = self._ways[source, target]
+        if way.is_draining or not way.queue:
+            return
+        way.is_draining = True
+        first = way.queue[0]
+
+        def leave() -> None:
+            way.is_draining = False
+            if way.queue and way.queue[0] is first:
+                del way.queue[0]
+                self._forward(source, target, first, has_left=True)
+            self._drain(source, target)
+
+        rate = max(1, min(way.rates, default=1_000_000))
+        self.world.after_us(first.size * 1_000_000 // rate, leave)
 
     def _arrive(self, source: int, target: int, packet: _Packet) -> None:
         if packet.epoch != self._link(source, target).epoch:
@@ -270,6 +303,7 @@ class Network:
         link.epoch += 1
         for way in (self._ways[a, b], self._ways[b, a]):
             way.held.clear()
+            way.queue.clear()
         self._tell_down(a, b)
         self._tell_down(b, a)
 
