@@ -71,23 +71,15 @@ class StoreBuffer:
             self._since_ms = now_ms
         index = self._state.index
         for sub, change in enumerate(applied.changes):
-            key = change.key
-            deleted = change.version == 0
+            key, mod, create, version, lease, number, framed, size, _ = change
+            previous = _previous_number(index, key, number)
+            deleted = version == 0
+            value = None
             if not deleted:
-                self.put_bytes += len(key) + change.value_size
+                value = framed[-size:] if size else b""
+                self.put_bytes += len(key) + size
             self._changes.append(
-                (
-                    change.number,
-                    change.mod,
-                    sub,
-                    key,
-                    change.create,
-                    change.version,
-                    _previous_number(index, key, change.number),
-                    change.lease,
-                    deleted,
-                    None if deleted else change.value,
-                )
+                (number, mod, sub, key, create, version, previous, lease, deleted, value)
             )
         for fact in applied.facts:
             match fact:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from core.codec import CodecError, ProposalId, Proposed, decode_pack, encode_pack
 from core.effects import Propose
 from core.limits import PACK_BYTES_MAX, PACK_COMMANDS_MAX
+from core.tuples import new
 from net import replicator as raft
 from net.faultpoint import faultpoint
 
@@ -57,7 +58,10 @@ class Packs:
             origin = self._origin
             self._own[id(pack)] = _Own(
                 pack,
-                [Proposed(ProposalId(origin, each.sequence), each.command) for each in chosen],
+                [
+                    new(Proposed, (new(ProposalId, (origin, sequence)), command))
+                    for sequence, _, command in chosen
+                ],
                 token,
             )
             self._tokens[token] = id(pack)
