@@ -136,9 +136,7 @@ class _Judge:
         for rev in range(self.next, mod):
             wanted = self._wanted(rev)
             if wanted:
-                why = f"{_named(wanted[0])} is missing before {happened(event)}"
-                klass = "watch/resumable" if self._is_first(seen) else "watch/reliable"
-                return self._broken(klass, why, seen, rev)
+                return self._gap(wanted[0], event, seen)
         self.next = mod
         wanted = self._wanted(mod)
         place = len(self.partial)
@@ -150,13 +148,22 @@ class _Judge:
         self.partial.append(event)
         return self._same(event, wanted[place], seen)
 
+    def _gap(self, missing: Kv, event: Event, seen: Seen) -> bool:
+        """An event came, and one before it had not."""
+        why = f"{_named(missing)} is missing before {happened(event)}"
+        klass = "watch/resumable" if self._is_first(seen) else "watch/reliable"
+        for later in self.watcher.seen:
+            for each in later.events:
+                if each.kv.key == missing.key and each.kv.mod == missing.mod:
+                    klass = "watch/ordered"
+                    why = f"{_named(missing)} came only after {happened(event)}"
+        return self._broken(klass, why, seen, missing.mod)
+
     def _same(self, event: Event, kv: Kv, seen: Seen) -> bool:
         """Hold an event against the change that it must be."""
         given = event.kv
         is_delete = event.kind == "delete"
-        if is_delete and given[:4:3] == kv[:4:3] and not kv.version:
-            return self._prev(event, seen)
-        if given == kv and not is_delete:
+        if given == kv and is_delete == (not kv.version):
             return self._prev(event, seen)
         why = f"{happened(event)} must be {_named(kv)}"
         if given.key != kv.key and any(each.key == given.key for each in self._wanted(kv.mod)):
