@@ -26,7 +26,8 @@ from sim.ops import Json
 from sim.plan import Item, Options, Plan
 from sim.plan_file import options_of
 from sim.workloads.catalogue import WORKLOADS, named
-from sim.workloads.draw import FIRST_MS, Draw, chosen, client_items, watcher_items
+from sim.workloads.draw import Draw, chosen, client_items, watcher_items
+from sim.workloads.pace import FIRST_MS, Pace
 from sim.workloads.watch import watchers
 
 FINAL_MS: Final = 6_000
@@ -40,7 +41,7 @@ _CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "operations": (100, 300, 500),
     "think_ms": (10, 40, 200),
     "nemesis_ms": (300, 1_000, 3_000),
-    "snapshot_entries": (20, 60, 200, 0),
+    "snapshot_entries": (8, 20, 60, 200, 0),
     "pack_bytes": (200, 400, 2_000, 65_536),
     "keys": (1, 3, 6, 6, 100),
     "value_bytes": (10, 10, 10, 10, 8_192, 1 << 20),
@@ -57,6 +58,12 @@ _WEIGHTS: Final[Mapping[str, int]] = {
     "watch": 3, "admin": 1,
 }  # fmt: skip
 _RATES: Final = (1, 3, 9)
+_AT_ONCE: Final = 4
+"""A fault lasts no longer than it takes so many more to begin: else nothing would ever work."""
+_BUSY: Final = 0.7
+"""How many of the faults begin while clients are busy."""
+_DISARM_MS: Final = 500
+"""How long after a full disk has room again its alarm is cleared."""
 _SHORTER: Final = 5
 """Tier 2 runs so many times fewer operations, in a shorter run."""
 
@@ -68,8 +75,9 @@ def make_plan(seed: int, overrides: Mapping[str, object] | None = None, *, tier:
     """
     given = dict(overrides or {})
     options = draw_options(Random(f"{seed}/plan/options"), given, tier=tier)
-    items = _client_items(Random(f"{seed}/plan/clients"), options)
-    items += _faults(Random(f"{seed}/plan/faults"), Random(f"{seed}/plan/rates"), options)
+    pace = Pace(Random(f"{seed}/plan/pace"), options)
+    items = _client_items(Random(f"{seed}/plan/clients"), options, pace)
+    items += _faults(Random(f"{seed}/plan/faults"), Random(f"{seed}/plan/rates"), options, pace)
     items.sort(key=_time)
     items += final_items(options)
     return Plan(seed, options, tuple(items))
@@ -109,14 +117,14 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _client_items(chance: Random, options: Options) -> list[Item]:
+def _client_items(chance: Random, options: Options, pace: Pace) -> list[Item]:
     """Draw what clients and watchers do; the workloads share both evenly."""
     draw = Draw(chance, options)
     parts = named(options.workload)
     items: list[Item] = []
     for place, workload in enumerate(parts):
         count = options.operations // len(parts)
-        items += client_items(draw, chosen(workload.intents, options.mix), count)
+        items += client_items(draw, chosen(workload.intents, options.mix), count, pace)
         mine = [number for number in range(options.watchers) if number % len(parts) == place]
         own = mine[: (len(mine) + 1) // 2] if workload.watchers else []
         if own:
@@ -144,8 +152,8 @@ def final_items(options: Options) -> list[Item]:
 # ---- faults
 
 
-def _faults(chance: Random, rates: Random, options: Options) -> list[Item]:
-    """Draw faults, one after the other at random times, of the groups that are on."""
+def _faults(chance: Random, rates: Random, options: Options, pace: Pace) -> list[Item]:
+    """Draw faults of the groups that are on; most of them begin while clients are busy."""
     rate = {group: rates.choice(_RATES) for group in GROUPS}
     table = [
         dish
@@ -160,11 +168,26 @@ def _faults(chance: Random, rates: Random, options: Options) -> list[Item]:
     weights = list(accumulate(rate[dish.group] / sizes[dish.group] for dish in table))
     cook = _Cook(chance, options)
     items: list[Item] = []
-    time_ms = float(FIRST_MS)
-    while (time_ms := time_ms + chance.expovariate(1 / options.nemesis_ms)) < options.duration_ms:
+    count = round(options.duration_ms / options.nemesis_ms * (0.5 + chance.random()))
+    for _ in range(count):
         dish = table[bisect(weights, chance.random() * weights[-1])]
-        items.append(Item(int(time_ms), "fault", 0, dish.name, cook.arguments(dish)))
+        part = chance.random()
+        time_ms = FIRST_MS + int(part * max(1, options.duration_ms - FIRST_MS - 1))
+        if chance.random() < _BUSY:
+            time_ms = pace.time_ms(part)
+        item = Item(time_ms, "fault", 0, dish.name, cook.arguments(dish))
+        items.append(item)
+        if dish.name == "enospc":
+            items += _disarmed(item, options)
     return items
+
+
+def _disarmed(full: Item, options: Options) -> list[Item]:
+    """Return what an operator does after a disk was full."""
+    time_ms = full.time_ms + _whole(full.args["ms"]) + _DISARM_MS
+    if time_ms >= options.duration_ms:
+        return []
+    return [Item(time_ms, "fault", 0, "disarm", {"member": full.args["member"]})]
 
 
 class _Cook:
@@ -198,6 +221,7 @@ class _Cook:
             case "watcher":
                 return self._below(max(1, self._options.watchers))
             case "ms":
+                high = min(high, max(2 * low, _AT_ONCE * self._options.nemesis_ms))
                 return int(low * (high / low) ** self._random())
             case "word":
                 return argument.words[self._below(len(argument.words))]
@@ -220,6 +244,12 @@ _BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "ms": (100, 6_000),
     "down_ms": (20, 4_000),
     "clog.ms": (10, 2_000),
+    "isolate.ms": (300, 8_000),
+    "isolate_leader.ms": (300, 8_000),
+    "halves.ms": (300, 8_000),
+    "bridge.ms": (300, 8_000),
+    "ring.ms": (300, 8_000),
+    "one_way.ms": (300, 8_000),
     "delay.mean_ms": (5, 500),
     "slow_link.bytes_per_s": (500, 100_000),
     "noise.drop_percent": (0, 30),

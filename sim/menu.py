@@ -118,6 +118,8 @@ DISHES: Final = (
          (_MEMBER, Argument("what", "word", ("read", "write", "sync")), _DOWN),
          "the disk's next such operation fails; the member must end itself"),
     Dish("enospc", "disk", "world", (_MEMBER, _MS), "the disk is full, then has room again"),
+    Dish("disarm", "disk", "clients", (_MEMBER,),
+         "the alarm that the member raised when its disk was full is cleared"),
     Dish("slow_disk", "disk", "world", (_MEMBER, _MS, Argument("operation_ms", "ms")),
          "every sync takes so long"),
     Dish("bit_rot", "disk", "world",

@@ -109,7 +109,8 @@ class Leases(NamedTuple):
 
 
 class Admin(NamedTuple):
-    """`what`: status, hash, defragment, snapshot, members, move_leader (to `target`), alarms."""
+    """`what`: status, hash, defragment, snapshot, members, alarms, and two with a member as target:
+    move_leader, disarm (that member's alarm of no space)."""
 
     what: str
     target: int = 0

@@ -262,6 +262,11 @@ def _admin(op: Admin) -> tuple[str, bytes]:
             return MAINTENANCE + "MoveLeader", moved.SerializeToString()
         case "alarms":
             return MAINTENANCE + "Alarm", b""
+        case "disarm":
+            cleared = pb.AlarmRequest(
+                action=pb.AlarmRequest.DEACTIVATE, memberID=op.target, alarm=pb.NOSPACE
+            )
+            return MAINTENANCE + "Alarm", cleared.SerializeToString()
         case other:
             raise AssertionError(f"no administration is called {other}")
 
@@ -291,7 +296,7 @@ def _admin_done(op: Admin, answers: Sequence[bytes]) -> AdminDone:
         case "members":
             listed = pb.MemberListResponse.FromString(answers[0])
             return _facts(listed.header.revision, members=len(listed.members))
-        case "alarms":
+        case "alarms" | "disarm":
             alarms = pb.AlarmResponse.FromString(answers[0])
             return _facts(alarms.header.revision, alarms=len(alarms.alarms))
         case _:

@@ -7,7 +7,7 @@ Checked by: convergence (equal hashes), linear for the writes, liveness.
 """
 
 from sim.clients import Ask, Memory, Performance
-from sim.ops import Admin, Compact, Put, Range
+from sim.ops import Admin, Compact, Failed, Put, Range
 from sim.plan import Item
 from sim.workloads import verbs
 from sim.workloads.draw import Intent, Workload, between, key, n
@@ -46,6 +46,12 @@ def _backup(item: Item, memory: Memory) -> Performance:
     yield Ask(Admin("snapshot"), verbs.at(item, memory))
 
 
+def _disarm(item: Item, memory: Memory) -> Performance:
+    """Clear the alarm of one member, by asking any."""
+    target = verbs.at(item, memory)
+    yield Ask(Admin("disarm", target), target)
+
+
 def _oversized(item: Item, memory: Memory) -> Performance:
     """Put a value that may be larger than a request may be."""
     large = f"{item.time_ms}:".ljust(verbs.integer(item, "kib") * 1024, "+")
@@ -54,7 +60,7 @@ def _oversized(item: Item, memory: Memory) -> Performance:
 
 def final(item: Item, memory: Memory) -> Performance:
     """Read everything when all is over: at the member itself, then through the quorum."""
-    member = verbs.at(item, memory)
+    member = verbs.integer(item, "member") % memory.options.members
     keys_only = memory.options.value_bytes > 65_536
     everything = verbs.EVERYTHING._replace(keys_only=keys_only)
     yield Ask(everything, member)
@@ -63,13 +69,20 @@ def final(item: Item, memory: Memory) -> Performance:
 
 
 def final_put(item: Item, memory: Memory) -> Performance:
-    """Write when all is over: somebody must be able to."""
-    yield Ask(Put("final", f"final-{verbs.integer(item, 'n')}"), verbs.at(item, memory))
+    """Write when all is over, clearing alarms where it must: somebody must be able to."""
+    member, number = verbs.integer(item, "member"), verbs.integer(item, "n")
+    member %= memory.options.members
+    result = yield Ask(Put("final", f"final-{number}"), member)
+    if isinstance(result, Failed) and "space exceeded" in result.text:
+        for target in range(memory.options.members):
+            yield Ask(Admin("disarm", target), member)
+        yield Ask(Put("final", f"final-{number}-again"), member)
 
 
 FROM_FAULTS = (
     Intent("admin.compact", 0, _compact, {}),
     Intent("admin.backup", 0, _backup, {}),
+    Intent("admin.disarm", 0, _disarm, {}),
     Intent("admin.oversized", 0, _oversized, {}),
     Intent("final.read", 0, final, {}),
     Intent("final.put", 0, final_put, {}),

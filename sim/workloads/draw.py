@@ -3,26 +3,18 @@
 Rule of this file: one stream of chance in, plain data out; nothing is performed. A workload is a
 table of intents; each says how often it is wanted and how its arguments are drawn. It has to be
 quick: about two microseconds an item, so draws are `random()` and nothing finer.
-
-Clients ask in bursts. Within a burst the pauses have the mean `think_ms`; between bursts they are
-as long as it takes to fill the run, so that faults always find something under way.
 """
 
 from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from math import log
 from random import Random
 from typing import NamedTuple
 
 from sim.clients import Memory, Performance
 from sim.ops import Json
 from sim.plan import Item, Options
-
-FIRST_MS = 300
-"""When clients begin: the members may have a leader by then, or not."""
-BURST = 20
-"""Items in a burst, on average."""
+from sim.workloads.pace import Pace
 
 
 class Draw:
@@ -130,29 +122,20 @@ def chosen(intents: Sequence[Intent], mix: Sequence[str]) -> list[Intent]:
     return [intent for intent in intents if intent.name in mix] or list(intents)
 
 
-def client_items(draw: Draw, intents: Sequence[Intent], count: int) -> list[Item]:
+def client_items(draw: Draw, intents: Sequence[Intent], count: int, pace: Pace) -> list[Item]:
     """Draw so many items of clients, not in order of time."""
-    options = draw.options
-    clients = max(1, options.clients)
+    clients = max(1, draw.options.clients)
     each, rest = divmod(count, clients)
     weights = list(accumulate(intent.weight for intent in intents))
-    random, total = draw.random, weights[-1]
+    random, total, time_ms = draw.random, weights[-1], pace.time_ms
     items: list[Item] = []
     for client in range(clients):
         draw.client = client
-        many = each + (client < rest)
-        idle_ms = max(0, options.duration_ms - FIRST_MS - many * options.think_ms)
-        gap_ms = idle_ms / (many / BURST + 1)
-        time_ms = FIRST_MS + random() * gap_ms
-        for _ in range(many):
+        for part in sorted([random() for _ in range(each + (client < rest))]):
             intent = intents[bisect(weights, random() * total)]
             args = {name: drawer(draw) for name, drawer in intent.arguments.items()}
             args["member"] = draw.member()
-            items.append(Item(int(time_ms), "client", client, intent.name, args))
-            mean_ms = options.think_ms if random() * BURST > 1 else gap_ms
-            time_ms -= mean_ms * log(1 - random())
-            if time_ms >= options.duration_ms:
-                time_ms = FIRST_MS + random() * gap_ms
+            items.append(Item(time_ms(part), "client", client, intent.name, args))
     return items
 
 

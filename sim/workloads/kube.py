@@ -9,6 +9,7 @@ Checked by: linear, watch, lease, compaction; an informer's cache equals the sto
 """
 
 from collections.abc import Generator
+from itertools import count
 
 from sim.clients import (
     Ask,
@@ -38,7 +39,7 @@ from sim.ops import (
 from sim.plan import Item
 from sim.workloads import verbs
 from sim.workloads.draw import Intent, Workload, between, flag, key, n, near
-from sim.workloads.watch import PATIENCE_MS, resumed
+from sim.workloads.watch import ASKS_EVERY, PATIENCE_MS, resumed
 
 PREFIX = "k/pods/"
 EVENTS = "k/events/"
@@ -215,18 +216,18 @@ def _inform(
     stream: int, rev: int, memory: Memory, *, asks: bool
 ) -> Generator[Step, Reply, tuple[int, Seen]]:
     """Keep the cache by one stream; return where to resume and what ended it."""
-    while True:
+    for turn in count():
         seen = yield Await(stream, PATIENCE_MS)
-        if not isinstance(seen, Seen):
-            if asks:
-                yield Progress(stream)
-            continue
-        if seen.kind in ("lost", "canceled"):
-            return rev, seen
-        for event in seen.events:
-            _keep(memory, event)
-        rev = resumed(rev, seen)
-        memory.cached_rev = max(memory.cached_rev, rev - 1)
+        if isinstance(seen, Seen):
+            if seen.kind in ("lost", "canceled"):
+                return rev, seen
+            for event in seen.events:
+                _keep(memory, event)
+            rev = resumed(rev, seen)
+            memory.cached_rev = max(memory.cached_rev, rev - 1)
+        if asks and (turn % ASKS_EVERY == 0 or not isinstance(seen, Seen)):
+            yield Progress(stream)
+    raise AssertionError("a stream's turns have no end")
 
 
 def _keep(memory: Memory, event: Event) -> None:

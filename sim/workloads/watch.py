@@ -45,6 +45,8 @@ PREFIX = "w/"
 _KEY = key(PREFIX)
 PATIENCE_MS = 2_000
 """How long a watcher waits before it counts a turn in which nothing came."""
+ASKS_EVERY = 4
+"""A watcher that asks for progress does so after so many messages, or when nothing comes."""
 _BACKOFF_MS = 100
 _BACKOFF_MS_MAX = 1_600
 
@@ -167,13 +169,12 @@ def follow(
     while left > 0:
         left -= 1
         seen = yield Await(stream, PATIENCE_MS)
-        if not isinstance(seen, Seen):
-            if asks:
-                yield Progress(stream)
-            continue
-        rev = resumed(rev, seen)
-        if seen.kind in ("lost", "canceled"):
-            return rev, left, seen
+        if isinstance(seen, Seen):
+            rev = resumed(rev, seen)
+            if seen.kind in ("lost", "canceled"):
+                return rev, left, seen
+        if asks and (left % ASKS_EVERY == 0 or not isinstance(seen, Seen)):
+            yield Progress(stream)
     return rev, left, None
 
 

@@ -103,7 +103,7 @@ def test_the_run_becomes_short_and_what_comes_after_its_end_stays_after_it() -> 
     shrunk = small(
         lambda plan: (
             any(item.time_ms >= plan.options.duration_ms for item in plan.items)
-            and does(plan, "isolate_leader") > 0
+            and does(plan, "halves") > 0
         )
     )
     plan = shrunk.plan
