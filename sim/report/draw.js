@@ -254,9 +254,10 @@ function drawClient(lane, from, to) {
     if (c.outcome === 1 && h > 8) { line(x, y, x, y + h, "info", 1.5, [4, 3]); line(x + w, y, x + w, y + h, "info", 1.5, [4, 3]); }
     if (c.outcome === 2 && h > 5) hatch(x, y, w, h, "fail-ink", 6);
     const top = Math.max(y, HEAD);
-    if (bottom - top > 12 && w > 30) text(c.brief, x + 4, top + 11, 10.5, tone + "-ink", w - 12);
-    if (bottom - top > 25 && c.rev !== null)
-      text("→ r" + c.rev, x + 4, top + 23, 10, tone + "-ink", w - 12);
+    const two = bottom - top > 25, told = c.rev === null ? "" : `→ r${c.rev}`;
+    if (bottom - top > 12 && w > 30)
+      text(two ? c.brief : `${c.brief} ${told}`, x + 4, top + 11, 10.5, tone + "-ink", w - 12);
+    if (two) text(told, x + 4, top + 23, 10, tone + "-ink", w - 12);
     if (c.point !== null) point(x + w - 5, yAt(c.point), h > 5);
     const marked = bad !== undefined;
     if (marked || pinnedIs("call", c)) frame(x, y, w, h, marked ? "error" : "accent", bad ? 3 : 2);
@@ -304,7 +305,7 @@ function drawWatcher(lane, from, to) {
         progress: `≤ ${s.rev}`, canceled: "ended", lost: "broken" }[s.kind];
       text(words, middle + 9, sy + 4, 10, s.kind === "events" ? "ink" : "faint", room);
     }
-    if (bad) number(middle, Math.max(yAt(badTime(w)), HEAD + 8), bad);
+    if (bad) number(middle - 14, Math.max(yAt(badTime(w)), HEAD + 8), bad);
   }
 }
 const badTime = (w) => S.verdicts.find((v) => v.watchers.includes(w.number))?.time ?? w.from;
