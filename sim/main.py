@@ -82,6 +82,7 @@ def sim() -> None:
               help="Percent of seeds to run again in another process.")  # fmt: skip
 @click.option("-o", "--out", default="sim-failures", show_default=True,
               help="Where plans and histories of failures go.")  # fmt: skip
+@click.option("--html", type=click.Path(dir_okay=False), help="Write a picture of the batch.")
 def run(
     seeds: int | None,
     start: int,
@@ -96,6 +97,7 @@ def run(
     jobs: int | None,
     unseed: float,
     out: str,
+    html: str | None,
 ) -> None:
     """Run seeds and judge what clients saw."""
     from sim.marks import expected
@@ -117,12 +119,23 @@ def run(
         out=out,
         commit=_commit(),
         marks=expected(tier),
+        keep_outcomes=html is not None,
     )
     runner = Runner(batch)
     began = time.monotonic()
     with Pool(jobs or _cores()) as pool, Progress(runner.line) as progress:
         report = runner.run(pool, progress)
-    click.echo(report_words(batch, report, elapsed_s=time.monotonic() - began))
+    elapsed_s = time.monotonic() - began
+    click.echo(report_words(batch, report, elapsed_s=elapsed_s))
+    if html is not None:
+        from sim.report.batch import batch_page
+
+        words = [f"{report.totals.done} seeds from {start}, tier {tier}"]
+        words += [f"planted: {bug}"] if bug else []
+        words += [f"commit {batch.commit}"] if batch.commit else []
+        page = batch_page(report.outcomes, batch.marks, title=", ".join(words), elapsed_s=elapsed_s)
+        Path(html).write_text(page, encoding="utf-8")
+        click.echo(f"picture: {html}")
     sys.exit(report.worth)
 
 
@@ -130,12 +143,14 @@ def run(
 @click.argument("seed_or_plan", metavar="SEED|PLAN.JSONL")
 @click.option("--at", type=click.FloatRange(0), help="Show the trace around this second.")
 @click.option("--trace", is_flag=True, help="Print every trace line.")
+@click.option("--status", is_flag=True, help="Print a line an event, a column a member.")
 @click.option("--html", type=click.Path(dir_okay=False), help="Write a picture of the run.")
 @_shape
 def replay(
     seed_or_plan: str,
     at: float | None,
     trace: bool,
+    status: bool,
     html: str | None,
     tier: int,
     workload: str,
@@ -150,7 +165,14 @@ def replay(
     plan = _plan(seed_or_plan, tier, _overrides(workload, bug, members, engine), off)
     around_us = None if at is None else int(at * 1e6)
     found = replay_plan(
-        plan, tier=tier, around_us=around_us, whole=trace, html=html, say=click.echo
+        plan,
+        tier=tier,
+        around_us=around_us,
+        whole=trace,
+        status=status,
+        html=html,
+        say=click.echo,
+        command=_again(seed_or_plan, tier) if seed_or_plan.endswith(".jsonl") else "",
     )
     sys.exit(EXIT_VERDICT if found else 0)
 
@@ -304,6 +326,11 @@ def _plan(
     if overrides:
         plan = evolve(plan, options=options_of(overrides, plan.options))
     return without(plan, off) if off else plan
+
+
+def _again(path: str, tier: int) -> str:
+    """Return the command that replays a saved plan."""
+    return f"trine sim replay {path} --trace" + (f" --tier {tier}" if tier != 1 else "")
 
 
 def _refuse(command: str, sentence: str) -> NoReturn:

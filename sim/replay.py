@@ -11,6 +11,7 @@ from pathlib import Path
 from sim.marks import marks_of
 from sim.plan import Plan
 from sim.plan_file import write_plan
+from sim.report.text import status_lines
 from sim.runner_task import Found
 from sim.runner_worker import TAIL_LINES, tail_before
 from sim.shrink import shrink
@@ -22,12 +23,26 @@ AROUND_US = 1_000_000
 
 
 def replay_plan(
-    plan: Plan, *, tier: int, around_us: int | None, whole: bool, html: str | None, say: Say
+    plan: Plan,
+    *,
+    tier: int,
+    around_us: int | None,
+    whole: bool,
+    status: bool = False,
+    html: str | None,
+    say: Say,
+    command: str = "",
 ) -> tuple[Found, ...]:
-    """Run a plan with its trace on; say what happened; return what is wrong."""
+    """Run a plan with its trace on; say what happened; return what is wrong.
+
+    `status`: the trace with a column for each member. `command`: how to do this again.
+    """
     trial = attempt(plan, tier=tier, trace=True)
     lines: Sequence[str] = trial.run.trace_lines if trial.run is not None else ()
-    if whole:
+    if status:
+        for line in status_lines(lines, members=plan.options.members):
+            say(line)
+    elif whole:
         for line in lines:
             say(line)
     elif around_us is not None:
@@ -43,7 +58,7 @@ def replay_plan(
             say(line)
     say(summary(trial))
     if html is not None:
-        _draw(trial, html, tier)
+        _draw(trial, html, tier, command)
         say(f"picture: {html}")
     return trial.found
 
@@ -107,8 +122,8 @@ def _time_us(line: str) -> int:
     return int(first) if first.isdigit() else 0
 
 
-def _draw(trial: Trial, html: str, tier: int) -> None:
+def _draw(trial: Trial, html: str, tier: int, command: str) -> None:
     from sim.report import write_page
 
     if trial.run is not None:
-        write_page(Path(html), trial, tier=tier)
+        write_page(Path(html), trial, tier=tier, replay=command)

@@ -52,6 +52,8 @@ class Batch:
     commit: str = ""
     marks: tuple[str, ...] = ()
     """Every mark that a batch should hit."""
+    keep_outcomes: bool = False
+    """Whether the report keeps every outcome, for a picture."""
 
 
 @define
@@ -68,6 +70,8 @@ class Report:
     compared: int = 0
     slowest: list[tuple[int, int]] = field(factory=list[tuple[int, int]])
     """(took_ms, seed), longest first."""
+    outcomes: list[Outcome] = field(factory=list[Outcome])
+    """All, where a picture is wanted of them."""
 
     @property
     def worth(self) -> Worth:
@@ -142,6 +146,8 @@ class Runner:
             return self._compare(outcome)
         report, totals = self.report, self.report.totals
         totals.done += 1
+        if self.batch.keep_outcomes:
+            report.outcomes.append(evolve(outcome, tail=()))
         totals.calls += outcome.calls
         totals.oks += outcome.oks
         totals.infos += outcome.infos
