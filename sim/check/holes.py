@@ -270,12 +270,17 @@ def _replayed(calls: Calls, order: Order, found: Found, *, is_whole: bool) -> Re
 
 
 def _next_write(calls: Calls, replay: Replay) -> None:
-    """The search went no further: if the next write is known, its answer tells why."""
-    call = calls.writes.get(replay.model.rev + 1)
-    if call is not None:
-        expected = replay.model.apply(call.op)
-        if expected != call.result:
-            replay.differs(call, expected)
+    """The search went no further: if the next write is known, some answer tells why."""
+    rev = replay.model.rev + 1
+    call = calls.writes.get(rev)
+    if call is None:
+        return
+    expected = replay.model.apply(call.op)
+    if expected != call.result:
+        replay.differs(call, expected)
+    elif replay.model.rev == rev:
+        replay.wrote(call)
+        replay.close()
 
 
 def _no_order(history: History, order: Order, replay: Replay, found: Found) -> None:
@@ -283,6 +288,8 @@ def _no_order(history: History, order: Order, replay: Replay, found: Found) -> N
     if not order.is_exhausted:
         why = f"no order of the writes was found within the budget; the furthest ends before {rev}"
         found.add("linear/undecided", why, (replay.maker(rev - 1),), history.ended_us)
+        return
+    if any(each.check in ("linear", "serializable") for each in found.verdicts()):
         return
     witnesses = [call for call in history.calls if _rev(call) >= rev]
     witnesses.sort(key=lambda call: (_rev(call), call.returned_us))

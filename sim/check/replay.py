@@ -29,6 +29,7 @@ from sim.ops import (
     Range,
     RangeDone,
     Result,
+    Revoke,
     RevokeDone,
     TxnDone,
     Unknown,
@@ -122,6 +123,8 @@ class Replay:
     def close(self) -> None:
         """Judge all that was read at the newest revision: the next one is about to come."""
         rev = self.model.rev
+        if rev in self.calls.revokes:
+            self._revoked(self.calls.revokes[rev])
         group = self.calls.reads.pop(rev, None)
         also = self.also.pop(rev, None)
         early = self.calls.early.get(rev)
@@ -175,6 +178,18 @@ class Replay:
                 why = f"revision {rev} never came about; the newest is {head}"
                 klass = f"{check}/no-such-revision"
                 self.found.add(klass, why, (self.maker(head), side(call)), call.returned_us)
+
+    def _revoked(self, calls: list[Call]) -> None:
+        """No key of a lease is left at the revision at which it was revoked."""
+        for call in calls:
+            assert isinstance(call.op, Revoke), "only revokes are here"
+            lease = call.op.lease
+            left = self.model.keys_of(lease)
+            if left:
+                kv = self.model.live[left[0]]
+                why = f"lease {lease} was revoked and left {shown(kv)} behind"
+                sides = (self.maker(kv.mod), side(call))
+                self.found.add("lease/keys-stay", why, sides, call.returned_us)
 
     def maker(self, rev: int) -> Side:
         """Return who made a revision."""
