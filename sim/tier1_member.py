@@ -56,7 +56,8 @@ from sim.ledger import Ledger
 from sim.models import DiskError, JournalModel, LogImage, Rows, StoreModel
 from sim.network import Network
 from sim.ops import KeepAlive, Op, Result, Unknown
-from sim.perfect import PerfectEngine, kind_of
+from sim.perfect import PerfectEngine
+from sim.perfect_messages import kind_of
 from sim.plan import Options
 from sim.platter import Survival
 from sim.tier1_words import sighting, told

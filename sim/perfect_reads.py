@@ -1,0 +1,64 @@
+"""Read rounds of a leader: who asked, at which commit index, and who has confirmed since.
+
+Rule of this file: a round's index is the commit index when it began; it is told once a majority has
+confirmed the leader after that. Reads that come before the term's first commit wait for it.
+"""
+
+from typing import NamedTuple
+
+from attrs import define, field
+
+
+class Asker(NamedTuple):
+    """A member's token of a read."""
+
+    member: int
+    token: int
+
+
+@define
+class _Round:
+    index: int
+    askers: list[Asker]
+    confirmed: set[int]
+
+
+@define
+class ReadRounds:
+    """All reads that a leader has not told the index of."""
+
+    majority: int
+    held: list[Asker] = field(factory=list[Asker])
+    """Those that no round has begun for."""
+    newest: int = 0
+    _rounds: dict[int, _Round] = field(factory=dict[int, _Round])
+
+    @property
+    def under_way(self) -> int:
+        """The newest round that is not confirmed; 0 for none."""
+        return max(self._rounds, default=0)
+
+    def begin(self, commit: int, leader: int) -> int:
+        """Begin one round for all that is held; return its number."""
+        askers, self.held = self.held, []
+        self.newest += 1
+        self._rounds[self.newest] = _Round(commit, askers, {leader})
+        return self.newest
+
+    def confirm(self, member: int, number: int) -> list[tuple[Asker, int]]:
+        """A member confirms the rounds up to one; return who is to be told which index."""
+        told: list[tuple[Asker, int]] = []
+        for each in [each for each in self._rounds if each <= number]:
+            begun = self._rounds[each]
+            begun.confirmed.add(member)
+            if len(begun.confirmed) >= self.majority:
+                del self._rounds[each]
+                told += [(asker, begun.index) for asker in begun.askers]
+        return told
+
+    def lose(self) -> list[Asker]:
+        """Give all up; return who asked."""
+        lost = [asker for each in self._rounds.values() for asker in each.askers] + self.held
+        self._rounds.clear()
+        self.held = []
+        return lost
