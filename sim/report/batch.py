@@ -184,7 +184,9 @@ def _heat(rows: Sequence[Outcome], marks: Iterable[str]) -> str:
             f'<text x="{_LABEL + _STRIP}" y="{y + 13}" text-anchor="end"{colour}>{said}</text>'
         )
     never = sum(not count for count in hits.values())
-    words = f"{len(hits) - never} of {len(hits)} were met." + (" Never met first." if never else "")
+    words = f"{len(hits) - never} of {len(hits)} were met." + (
+        " The others stand first." if never else ""
+    )
     return (
         f'<h2>Marks: what happened sometimes</h2><p class="facts">{words} A column is a part of '
         "the batch, in order; stronger is in more of its seeds; the number is of seeds.</p>"
