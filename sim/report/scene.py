@@ -22,10 +22,12 @@ from sim.report.trace import TraceLine, parse_all
 
 
 class Detail(NamedTuple):
-    """How many operations and watch responses are told in full, and how long the others may be."""
+    """How many operations and watch responses are told in full, how many responses are kept at
+    all, and how long the texts of other operations may be."""
 
     calls: int
     seen: int
+    kept: int
     short: int
 
 
@@ -33,9 +35,9 @@ SIZE_BYTES_MAX = 3_000_000
 """How large a page may be, unless it is asked for smaller."""
 
 _DETAILS = (
-    Detail(1_000, 1_500, 90),
-    Detail(300, 400, 50),
-    Detail(100, 100, 24),
+    Detail(1_000, 1_500, 60_000, 90),
+    Detail(300, 400, 20_000, 50),
+    Detail(100, 100, 4_000, 24),
 )
 """The first of these that leaves enough room for messages is taken."""
 _EVENTS_SHOWN = 6
@@ -119,21 +121,21 @@ def scene(picture: Picture, size_bytes_max: int) -> dict[str, Json]:
     end = duration_of(history, lines)
     numbers = member_numbers(picture, lines)
     left: list[Json] = []
-    drawn: dict[str, Json] = {}
+    drawn: dict[str, Json] = {
+        "end": end,
+        "healed": history.healed_us if history.healed_us < NEVER_US else None,
+        "focus": focus,
+        "members": [_lane(lines, number, end) for number in numbers],
+        "faults": _faults(history, end),
+        "verdicts": [_wrong(each) for each in picture.wrongs],
+        "log": _log(history),
+    }
+    commits = members.commits(lines)
     room = 0
     for detail in _DETAILS:
         left.clear()
-        drawn = {
-            "end": end,
-            "healed": history.healed_us if history.healed_us < NEVER_US else None,
-            "focus": focus,
-            "members": [_lane(lines, number, end) for number in numbers],
-            "faults": _faults(history, end),
-            "calls": _calls(picture, members.commits(lines), end, detail, left),
-            "watchers": _watchers(history.watchers, focus, end, detail, left),
-            "verdicts": [_wrong(each) for each in picture.wrongs],
-            "log": _log(history),
-        }
+        drawn["calls"] = _calls(picture, commits, end, detail, left)
+        drawn["watchers"] = _watchers(history.watchers, focus, end, detail, left)
         room = size_bytes_max - len(packed(drawn))
         if room > size_bytes_max // 2:
             break
@@ -243,12 +245,17 @@ def _watchers(
     all_seen = [(each.number, place) for each in watchers for place in range(len(each.seen))]
     times = [seen.time_us for each in watchers for seen in each.seen]
     whole = set(messages.nearest(all_seen, times, focus, detail.seen))
+    kept = set(messages.nearest(all_seen, times, focus, detail.kept))
     if len(whole) < len(all_seen):
         left.append(f"the events in {len(all_seen) - len(whole):,} watch responses")
+    if len(kept) < len(all_seen):
+        left.append(f"{len(all_seen) - len(kept):,} of those altogether")
     rows: list[Json] = []
     for watcher, lane in zip(watchers, lane_of, strict=True):
         seen: list[Json] = [
-            _seen(each, (watcher.number, place) in whole) for place, each in enumerate(watcher.seen)
+            _seen(each, (watcher.number, place) in whole)
+            for place, each in enumerate(watcher.seen)
+            if (watcher.number, place) in kept or each.kind in ("created", "canceled", "lost")
         ]
         rows.append(
             [
@@ -260,6 +267,7 @@ def _watchers(
                 lanes.watcher_end(watcher, end_us),
                 phrase.wanted(watcher.spec),
                 seen,
+                len(watcher.seen),
             ]
         )
     return rows

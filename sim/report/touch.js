@@ -40,7 +40,7 @@ function told(kind, item) {
     case "watcher":
       return [`watcher ${item.number}: ${item.wanted}`,
         [`at m${item.member}, from ${seconds(item.from)} to ${seconds(item.to)} s, ` +
-          `${item.seen.length} responses`], item.from, item.from];
+          `${item.responses} responses`], item.from, item.from];
     case "seen": {
       const { watcher, seen } = item;
       const lines = [`${seconds(seen.time)} s, revision ${seen.rev}` +

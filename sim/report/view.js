@@ -23,7 +23,7 @@ const calls = S.calls.map((c) => ({ number: c[0], lane: c[1], process: c[2], mem
   told: c[11] }));
 const callOf = new Map(calls.map((c) => [c.number, c]));
 const watchers = S.watchers.map((w) => ({ number: w[0], lane: w[1], process: w[2], member: w[3],
-  from: w[4], to: w[5], wanted: w[6],
+  from: w[4], to: w[5], wanted: w[6], responses: w[8],
   seen: w[7].map((s) => ({ time: s[0], kind: s[1], rev: s[2], count: s[3], text: s[4] })) }));
 const faults = S.faults.map((f) => ({ from: f[0], to: f[1], what: f[2], group: f[3],
   members: f[4], detail: f[5] }));
@@ -51,7 +51,7 @@ function span(us) {
 // Width: members get most, then clients, then watchers; below their least width the board scrolls.
 function layOut() {
   const counts = [S.members.length, callLanes.length, watchLanes.length];
-  const least = [112, 40, 34], most = [170, 130, 110];
+  const least = [112, 60, 46], most = [170, 130, 110];
   const traffic = S.messages.traffic.length ? 34 : 0;
   const fixed = GUTTER + traffic + GAP * 3 + 12;
   const room = view.width - fixed;
