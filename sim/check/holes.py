@@ -6,6 +6,8 @@ and taken back where a later answer contradicts. The budget is counted in steps,
 that the same history gets the same verdict everywhere.
 """
 
+from bisect import bisect_left
+
 from attrs import define, field
 
 from sim.check import shape
@@ -19,9 +21,9 @@ from sim.check.timeline import Timeline, shown
 from sim.check.verdict import Side
 from sim.check.wording import side
 from sim.history import Call, History, Watcher
-from sim.ops import Kv, RangeDone, Revoke, TxnDone, TxnResult
+from sim.ops import DeleteDone, Kv, PutDone, Range, RangeDone, Revoke, TxnDone, TxnResult
 
-STEPS_MAX = 200_000
+STEPS_MAX = 100_000
 
 Filler = Call | int
 """What made a revision: a client's call, or the end of a lease."""
@@ -58,7 +60,9 @@ def by_holes(history: History, found: Found, *, steps_max: int = STEPS_MAX) -> T
         # Perhaps a watcher was told what never happened; then that is the verdict.
         other = _Search(history, calls, head, high, None).run(steps_max)
         order = other if other.is_whole else order
-    replay = _replayed(calls, order, found, is_whole=order.is_whole)
+    # An order that was not tried to the end accuses nobody.
+    is_proof = order.is_whole or order.is_exhausted
+    replay = _replayed(calls, order, found if is_proof else Found(), is_whole=order.is_whole)
     if not order.is_whole:
         _no_order(history, order, replay, found)
         return None
@@ -99,7 +103,8 @@ class _Search:
         self.high = high
         self.model = Model(knows_leases=False)
         self.explainers = Explainers(calls)
-        self.evidence = _evidence(history)
+        self.evidence = _evidence(history, is_watched=pictures is not None)
+        self.still = Still(history)
         self.used: set[int] = set()
         self.replay = Replay(calls, Found(), self.model)
 
@@ -145,12 +150,18 @@ class _Search:
     def _fill(self, rev: int, filler: Filler) -> bool:
         model = self.model
         before = model.rev
-        is_right = apply_filler(model, filler) and model.rev == rev and self.replay.fits()
-        if is_right and (self.pictures is None or self.pictures.show(rev, model.changes[rev])):
+        is_right = apply_filler(model, filler) and model.rev == rev
+        if is_right and self._is_possible(rev, model.changes[rev]) and self.replay.fits():
             return True
         while model.rev > before:
             model.undo()
         return False
+
+    def _is_possible(self, rev: int, changes: tuple[Kv, ...]) -> bool:
+        """Whether nobody saw that a revision did not make these changes."""
+        if self.pictures is not None and not self.pictures.show(rev, changes):
+            return False
+        return not any(self.still.holds(kv.key, rev) for kv in changes)
 
     def _take_back(self, place: _Place | None) -> None:
         if place is None:
@@ -214,6 +225,28 @@ class Pictures:
         return True
 
 
+class Still:
+    """Between which revisions a key surely stood still: it was read with an older one."""
+
+    def __init__(self, history: History) -> None:
+        until: dict[str, dict[int, int]] = {}
+        for call in history.calls:
+            op, result = call.op, call.result
+            if isinstance(op, Range) and isinstance(result, RangeDone):
+                at = op.rev or result.rev
+                for kv in result.kvs:
+                    mods = until.setdefault(kv.key, {})
+                    mods[kv.mod] = max(at, mods.get(kv.mod, 0))
+        self._mods = {key: sorted(mods) for key, mods in until.items()}
+        self._until = until
+
+    def holds(self, key: str, rev: int) -> bool:
+        """Whether a key was not changed by a revision."""
+        mods = self._mods.get(key, [])
+        place = bisect_left(mods, rev) - 1
+        return place >= 0 and self._until[key][mods[place]] >= rev
+
+
 def apply_filler(model: Model, filler: Filler) -> bool:
     """Apply what made a revision. Return whether its answer, if it had one, is right."""
     if isinstance(filler, int):
@@ -228,23 +261,30 @@ def apply_filler(model: Model, filler: Filler) -> bool:
     return expected == result
 
 
-def _evidence(history: History) -> dict[int, Kv]:
+def _evidence(history: History, *, is_watched: bool) -> dict[int, Kv]:
     """Return for each revision a key that somebody read as written by it."""
     seen: dict[int, Kv] = {}
     for call in history.calls:
         for kv in _read(call.result):
             seen[kv.mod] = kv
-    for watcher in history.watchers:
-        for message in watcher.seen:
-            for event in message.events:
-                if event.kind == "put":
-                    seen[event.kv.mod] = event.kv
+    if is_watched:
+        for watcher in history.watchers:
+            for message in watcher.seen:
+                for kind, kv, prev in message.events:
+                    if kind == "put":
+                        seen[kv.mod] = kv
+                    if prev is not None:
+                        seen[prev.mod] = prev
     return seen
 
 
 def _read(result: object) -> list[Kv]:
     if isinstance(result, RangeDone):
         return list(result.kvs)
+    if isinstance(result, PutDone):
+        return [] if result.prev is None else [result.prev]
+    if isinstance(result, DeleteDone):
+        return list(result.prevs)
     if isinstance(result, TxnDone):
         parts: tuple[TxnResult, ...] = result.results
         return [kv for each in parts for kv in _read(each)]
