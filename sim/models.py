@@ -31,6 +31,10 @@ RESERVE_BATCHES = 20
 """What the reserve has room for, on a full disk."""
 
 
+class EndedError(OSError):
+    """The member that runs was ended where it is: nothing of its turn goes on."""
+
+
 class DiskError(OSError):
     """The disk failed: the member must end."""
 

@@ -24,11 +24,13 @@ from core.watching import WatchStream
 from net import faultpoint
 from sim.history import Expire, Logged, Seen, WatchSpec
 from sim.ledger import Ledger
+from sim.models import EndedError
 from sim.network import Network
 from sim.ops import Admin, AdminDone, Op, Result, Unknown
 from sim.plan import Options
 from sim.platter import Survival
-from sim.tier1_member import Asking, EndedError, Member, Watching
+from sim.tier1_clients import Asking, Watching
+from sim.tier1_member import Member
 from sim.world import APPLY, World
 
 SHORT_TTL_S = 10
@@ -72,7 +74,7 @@ class Tier1Cluster:
         self._calls: dict[ProposalId, tuple[int, Op]] = {}
         self._asked = 0
         self._armed: dict[int, _Armed] = {}
-        self._current: Member | None = None
+        self._current = -1
         self._wants = world.chance("wants-leader")
         faultpoint.install(None)
         if options.engine != "local":
@@ -88,12 +90,11 @@ class Tier1Cluster:
         asking = Asking(machine, 0, op, self._asked, then)
         self._asked += 1
         world = self.world
-        world.after(deadline_ms, partial(self._late, asking))
+        world.after(deadline_ms, partial(self._late, machine, asking))
         if not machine.client_holds:
-            world.after_us(machine.client_delay_us(), partial(self._arrive, asking))
+            world.after_us(machine.client_delay_us(), partial(self._arrive, machine, asking))
 
-    def _arrive(self, asking: Asking) -> None:
-        machine = asking.member
+    def _arrive(self, machine: Member, asking: Asking) -> None:
         if machine.client_holds:
             return
         if not machine.is_up:
@@ -103,21 +104,28 @@ class Tier1Cluster:
         else:
             machine.ask(asking)
 
-    def _late(self, asking: Asking) -> None:
-        asking.member.forget(asking)
+    def _late(self, machine: Member, asking: Asking) -> None:
+        machine.forget(asking)
         asking.end(Unknown("deadline"))
 
     def _administer(self, machine: Member, asking: Asking, op: Admin) -> None:
         rev = machine.driver.node.state.revision
         if op.what == "status":
-            asking.settle(AdminDone(rev, tuple(machine.facts.items())))
+            role = machine.driver.engine.role
+            facts = (
+                ("leader", role.leader),
+                ("term", role.term),
+                ("applied", machine.driver.node.state.applied_index),
+                ("size_bytes", machine.disk.store.durable.size_bytes),
+            )
+            asking.settle(AdminDone(rev, facts))
         elif op.what == "members":
             asking.settle(AdminDone(rev, (("members", self.size),)))
         elif op.what == "move_leader":
             self.ledger.transfer(op.target % self.size + 1)
             asking.settle(AdminDone(rev))
         elif op.what == "snapshot":
-            asking.settle(AdminDone(0, (("size_bytes", machine.store.durable.size_bytes),)))
+            asking.settle(AdminDone(0, (("size_bytes", machine.disk.store.durable.size_bytes),)))
         else:
             asking.settle(AdminDone(0))
 
@@ -129,12 +137,13 @@ class Tier1Cluster:
         stream.token = watching
         wants_leader = self._wants.random() < 0.5
         self.world.after_us(
-            machine.client_delay_us(), partial(self._open, watching, spec, wants_leader)
+            machine.client_delay_us(), partial(self._open, machine, watching, spec, wants_leader)
         )
         return watching
 
-    def _open(self, watching: Watching, spec: WatchSpec, wants_leader: bool) -> None:
-        machine = watching.member
+    def _open(
+        self, machine: Member, watching: Watching, spec: WatchSpec, wants_leader: bool
+    ) -> None:
         if watching.sink is None:
             return
         if not machine.is_up or machine.client_holds:
@@ -169,8 +178,8 @@ class Tier1Cluster:
         """See Cluster."""
         machine = self.members[member]
         machine.crash(survival, f"crash-{survival}")
-        if self._current is machine:
-            self._current = None
+        if self._current == member:
+            self._current = -1
 
     def crash_at(self, member: int, point: str, hits: int, then: Callable[[], None]) -> None:
         """See Cluster."""
@@ -180,10 +189,7 @@ class Tier1Cluster:
         faultpoint.install(self._passed if self._armed else None)
 
     def _passed(self, point: str) -> None:
-        machine = self._current
-        if machine is None:
-            return
-        armed = self._armed.get(machine.number)
+        armed = self._armed.get(self._current)
         if armed is None or (armed.point != point and armed.point != "disk"):
             return
         if armed.point == "disk" and not point.startswith(("persist", "store", "sync")):
@@ -191,7 +197,7 @@ class Tier1Cluster:
         armed.hits -= 1
         if armed.hits > 0:
             return
-        self.crash_at(machine.number, "", 0, armed.then)
+        self.crash_at(self._current, "", 0, armed.then)
         self.world.mark(f"ended at {point}")
         armed.then()
         raise EndedError
@@ -219,29 +225,27 @@ class Tier1Cluster:
 
     def disk_slow(self, member: int, operation_ms: int) -> bool:
         """See Cluster."""
-        self.members[member].sync_us = operation_ms * 1000
+        self.members[member].disk.sync_us = operation_ms * 1000
         return True
 
     def disk_fail(self, member: int, what: str) -> bool:
         """See Cluster."""
         if what == "read":
             return False
-        self.members[member].next_error = what
+        self.members[member].disk.next_error = what
         return True
 
     def disk_full(self, member: int, *, full: bool) -> bool:
         """See Cluster."""
         machine = self.members[member]
-        machine.is_full = full
-        if machine.is_up:
-            machine.journal.is_full = full
-            if not full:
-                machine.driver.disk_full = False
+        machine.disk.fill(full=full)
+        if machine.is_up and not full:
+            machine.driver.disk_full = False
         return True
 
     def disk_lie(self, member: int, *, lying: bool) -> bool:
         """See Cluster."""
-        self.members[member].is_lying = lying
+        self.members[member].disk.is_lying = lying
         return True
 
     def damage(self, member: int, what: str, file: str, *, at_permille: int, bit: int) -> bool:
@@ -309,21 +313,21 @@ class Tier1Cluster:
 
     # What members tell.
 
-    def entered(self, member: Member | None) -> None:
+    def entered(self, number: int) -> None:
         """See Surroundings."""
-        self._current = member
+        self._current = number
 
-    def failed(self, member: Member, why: str) -> None:
+    def failed(self, number: int, why: str) -> None:
         """See Surroundings."""
-        member.next_error = ""
-        member.crash("subset", why)
+        self.members[number].disk.next_error = ""
+        self.members[number].crash("subset", why)
 
-    def offered(self, asking: Asking, origin: int, sequence: int) -> None:
+    def offered(self, call: int, op: Op, proposal: ProposalId) -> None:
         """See Surroundings."""
-        self._calls[ProposalId(origin, sequence)] = (asking.number, asking.op)
+        self._calls[proposal] = (call, op)
 
     def applied(
-        self, member: Member, given: Committed, effects: Sequence[Effect], state: State
+        self, number: int, given: Committed, effects: Sequence[Effect], state: State
     ) -> None:
         """See Surroundings."""
         index = given.log_index
@@ -331,11 +335,11 @@ class Tier1Cluster:
         if index > len(self.hashes):
             assert index == len(self.hashes) + 1, "INV-APPLY-ONCE"
             self.hashes.append(found)
-            self.world.note(APPLY, member.number, index, given.term, found)
+            self.world.note(APPLY, number, index, given.term, found)
             self._write_down(given, effects)
         elif self.hashes[index - 1] != found:
             raise AssertionError(
-                f"INV-SAME-INDEX-SAME-HASH: member {member.number} differs at index {index}"
+                f"INV-SAME-INDEX-SAME-HASH: member {number} differs at index {index}"
             )
         if index % CHECK_ENTRIES == 0:
             invariants.check(state)

@@ -6,28 +6,23 @@ sync and a job take their time and are done whole. Dead means dead: the ports ar
 nothing that a life still had under way reaches the next.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import cast
 
-from attrs import define, frozen
-
+from core.codec import ProposalId
 from core.effects import Effect, Propose
-from core.errors import Failure
 from core.inputs import (
     Asked,
     Committed,
     Input,
     Offered,
-    RoomChanged,
     WatchAsked,
     WatchClosed,
     WatchOpened,
-    WatchProgressAsked,
 )
 from core.node import Node, NodeConfig
 from core.operations import LeaseKeepAlive
-from core.state import State
-from core.watching import Message, WatchCreate, WatchStream
+from core.watching import WatchCreate, WatchStream
 from net import replicator as raft
 from net.disk import DiskFull
 from net.driver import Driver
@@ -51,17 +46,20 @@ from net.turns import (
     SnapshotGone,
     Synced,
 )
-from sim.history import Seen, WatchSpec
+from sim.history import WatchSpec
 from sim.ledger import Ledger
-from sim.models import DiskError, JournalModel, LogImage, Rows, StoreModel
+from sim.models import DiskError, EndedError, Rows
 from sim.network import Network
-from sim.ops import KeepAlive, Op, Result, Unknown
+from sim.ops import KeepAlive, Unknown
 from sim.perfect import PerfectEngine
 from sim.perfect_messages import kind_of
 from sim.plan import Options
 from sim.platter import Survival
-from sim.tier1_words import sighting, told
-from sim.wire_words import raw, refusal, request
+from sim.tier1_clients import Asking, Watching
+from sim.tier1_disk import MachineDisk, StagedRows
+from sim.tier1_ports import Surroundings
+from sim.tier1_words import told
+from sim.wire_words import raw, request
 from sim.world import CRASH, INSTALL, ROLE, SNAPSHOT, START, TURN, MemberClock, World
 
 TURN_US = 400
@@ -70,130 +68,6 @@ SYNC_US = 400
 JOB_US = 2_000
 IDLE_MS = 900
 NEVER_US = 1 << 62
-
-
-class EndedError(OSError):
-    """The member that runs was ended where it is: nothing of its turn goes on."""
-
-
-class Surroundings(Protocol):
-    """What a member asks of the cluster that it belongs to."""
-
-    def entered(self, member: "Member | None") -> None:
-        """What is done from now on is done by this member, where it may be ended, or nowhere."""
-        ...
-
-    def offered(self, asking: "Asking", origin: int, sequence: int) -> None:
-        """A client's command was proposed."""
-        ...
-
-    def applied(
-        self, member: "Member", given: Committed, effects: Sequence[Effect], state: State
-    ) -> None:
-        """A pack was applied."""
-        ...
-
-    def failed(self, member: "Member", why: str) -> None:
-        """The member ends by its own word: its disk failed."""
-        ...
-
-
-@define(eq=False)
-class Asking:
-    """A client's operation on its way: the token that the core answers."""
-
-    member: "Member"
-    life: int
-    op: Op
-    number: int
-    then: Callable[[Result], None] | None
-
-    def fail(self, failure: Failure) -> None:
-        """Refused before the core was asked."""
-        self.settle(refusal(failure.code, failure.text))
-
-    def settle(self, result: Result) -> None:
-        """Send the answer back."""
-        self.member.back(lambda: self.end(result))
-
-    def end(self, result: Result) -> None:
-        """Tell the client, the first time."""
-        then, self.then = self.then, None
-        if then is not None:
-            then(result)
-
-
-@define(eq=False)
-class Watching:
-    """A client's watch. Call it to give it up."""
-
-    member: "Member"
-    life: int
-    sink: Callable[[Seen], None] | None
-    stream: WatchStream
-    last_us: int = 0
-
-    def __call__(self) -> None:
-        self.sink = None
-        self._tell(WatchClosed(self.stream))
-        self.stream.token = None
-
-    def slow(self, ms: int) -> None:
-        """Read nothing for so long."""
-        self._tell(RoomChanged(self.stream, True))
-        self.member.world.after(ms, lambda: self._tell(RoomChanged(self.stream, False)))
-
-    def ask_progress(self) -> None:
-        """Ask how far the stream is."""
-        self._tell(WatchProgressAsked(self.stream))
-
-    def see(self, message: Message) -> None:
-        """Send a message to the client, behind those before it."""
-        world = self.member.world
-        seen = sighting(message, 0)
-        self.last_us = max(self.last_us + 1, world.now_us + self.member.client_delay_us())
-        world.at(self.last_us, lambda: self._show(seen))
-
-    def lose(self, why: str) -> None:
-        """The stream broke."""
-        world = self.member.world
-        seen = Seen(0, "lost", 0, reason=why)
-        self.last_us = max(self.last_us + 1, world.now_us + self.member.client_delay_us())
-        world.at(self.last_us, lambda: self._show(seen))
-
-    def _show(self, seen: Seen) -> None:
-        sink = self.sink
-        if sink is not None:
-            if seen.kind == "lost":
-                self.sink = None
-            sink(seen._replace(time_us=self.member.world.now_us))
-
-    def _tell(self, given: Input) -> None:
-        member = self.member
-        is_open = self.sink is not None or type(given) is WatchClosed
-        if is_open and member.life == self.life and member.is_up:
-            member.give(given)
-
-
-@frozen
-class _Staged:
-    """A received snapshot; see `net.turns.Staged`."""
-
-    member: "Member"
-    rows: Rows
-    generation: int
-
-    @property
-    def index(self) -> int:
-        return self.rows.index
-
-    @property
-    def term(self) -> int:
-        return self.rows.term
-
-    def take_over(self, old: Store) -> tuple[Store, State, list[int]]:
-        """See Staged."""
-        return self.member.take_over(self.rows, self.generation)
 
 
 class Member:
@@ -217,8 +91,7 @@ class Member:
         self.surroundings = surroundings
         self.chance = world.chance(f"member/{number}")
         self._client_chance = world.chance(f"client-net/{number}")
-        self.log = LogImage()
-        self.generations: dict[int, Rows] = {1: Rows()}
+        self.disk = MachineDisk()
         self.clock = MemberClock(world)
         self.clock.boot(self.chance.randrange(1_000_000_000))
         self.clock.set_rate(self.chance.randint(-options.drift_ppm, options.drift_ppm))
@@ -226,14 +99,8 @@ class Member:
         self.is_up = False
         self.holds = 0
         self.client_holds = 0
-        self.sync_us = 0
-        self.next_error = ""
-        self.is_full = False
-        self.is_lying = False
         self.turns = 0
         self.driver: Driver
-        self.journal: JournalModel
-        self.store: StoreModel
         self._services: Services
         self._inbox: list[DriverInput] = []
         self._due_us = NEVER_US
@@ -249,23 +116,17 @@ class Member:
             return
         self.life += 1
         self.is_up = True
-        self.surroundings.entered(None)
-        options, log = self.options, self.log
-        generation = 1 if log.switch is None else log.switch.generation
-        rows = self.generations[generation]
-        self.generations = {generation: rows}
-        assert log.base_index <= rows.index <= log.last_index, "INV-LOG-COVERS-STATE"
-        self.journal = JournalModel(log)
-        self.journal.is_full = self.is_full
-        self.store = StoreModel(rows, generation)
+        self.surroundings.entered(-1)
+        options, disk = self.options, self.disk
+        rows = disk.open()
         state, dead = rows.state()
         node = Node(state, self._config())
         engine = self._engine()
         self.driver = Driver(
             node,
             engine,
-            cast(Journal, self.journal),  # it has what the driver uses of one
-            cast(Store, self.store),  # it has what the driver uses of one
+            cast(Journal, disk.journal),  # it has what the driver uses of one
+            cast(Store, disk.store),  # it has what the driver uses of one
             Metrics(),
             Pace(
                 flush_rows=64,
@@ -278,7 +139,7 @@ class Member:
         if dead:
             self.driver.buffer.erase(dead, scrubbed=state.compact_revision, done=True, now_ms=0)
         self.driver.verify_packs = True
-        self.driver.on_disk_full = self.journal.give_up_reserve
+        self.driver.on_disk_full = disk.journal.give_up_reserve
         self._services = Services(
             self.driver.metrics, _NoAdministration(), txn_ops_max=128, watch_jitter_ms_max=0
         )
@@ -306,9 +167,7 @@ class Member:
         self._asked.clear()
         self._streams.clear()
         self._inbox.clear()
-        chance = self.chance
-        self.store.crash(survival, chance)
-        self.journal.crash(survival, chance)
+        self.disk.crash(survival, self.chance)
 
     def _config(self) -> NodeConfig:
         alone = self.options.engine == "local"
@@ -324,14 +183,7 @@ class Member:
         )
 
     def _engine(self) -> raft.Replicator:
-        log = self.log
-        hard = log.hard
-        remembered = raft.HardState(0, 0, 0)
-        if hard is not None:
-            remembered = raft.HardState(hard.term, hard.vote, hard.commit)
-        last_term = log.term_at(log.last_index) or 0
-        rows = next(iter(self.generations.values()))
-        bounds = raft.LogBounds(remembered, log.last_index, last_term, rows.index)
+        log, bounds = self.disk.log, self.disk.bounds()
         if self.options.engine == "local":
             return LocalEngine(self.id, bounds)
         engine = PerfectEngine(
@@ -347,7 +199,7 @@ class Member:
 
     def _replay(self) -> None:
         """A quorum of one has committed all that its journal holds."""
-        for entry in list(self.log.entries):
+        for entry in list(self.disk.log.entries):
             if entry.index > self.driver.node.state.applied_index:
                 self.driver.replay(Committed(entry.index, entry.term, decode_entry(entry)))
 
@@ -360,26 +212,22 @@ class Member:
             kind = type(given)
             effects = step(given)
             if kind is Committed:
-                self.surroundings.applied(self, cast(Committed, given), effects, node.state)
+                applied = cast(Committed, given)
+                self.surroundings.applied(self.number, applied, effects, node.state)
             elif kind is Offered:
                 offered = cast(Offered, given)
                 for effect in effects:
                     if isinstance(effect, Propose) and effect.command is offered.command:
                         asking = cast(Asking, offered.token)
-                        self.surroundings.offered(asking, origin, effect.sequence)
+                        proposal = ProposalId(origin, effect.sequence)
+                        self.surroundings.offered(asking.number, asking.op, proposal)
             return effects
 
         node.step = observed  # type: ignore[method-assign]  # it looks on, and changes nothing
 
-    def take_over(self, rows: Rows, generation: int) -> tuple[Store, State, list[int]]:
-        """Use another generation from now on."""
-        self.store.is_closed = True
-        self.store.batches.clear()
-        self.store = StoreModel(rows, generation)
-        self.generations = {generation: rows}
+    def installed(self, rows: Rows) -> None:
+        """See Installer."""
         self.world.note(INSTALL, self.number, rows.index, rows.revision)
-        state, dead = rows.state()
-        return cast(Store, self.store), state, dead
 
     # Turns.
 
@@ -414,13 +262,13 @@ class Member:
 
     def _do(self, work: Callable[[], None]) -> None:
         """Run the member's own code: it may be ended anywhere in it."""
-        self.surroundings.entered(self)
+        self.surroundings.entered(self.number)
         try:
             work()
         except EndedError:
             assert not self.is_up, "who was ended runs on"
         except DiskError as error:
-            self.surroundings.failed(self, str(error))
+            self.surroundings.failed(self.number, str(error))
 
     def _take_turn(self) -> None:
         inputs, self._inbox = self._inbox, []
@@ -479,17 +327,18 @@ class Member:
             self.world.note(TURN, self.number, *shown)
 
     def _sync(self, batch: int) -> None:
-        life, upto = self.life, self.journal.sync_began()
-        delay_us = self.sync_us + SYNC_US // 2 + int(self.chance.random() * SYNC_US)
+        life, disk = self.life, self.disk
+        upto = disk.journal.sync_began()
+        delay_us = disk.sync_us + SYNC_US // 2 + int(self.chance.random() * SYNC_US)
 
         def done() -> None:
             if life != self.life or not self.is_up:
                 return
-            if self.next_error in ("sync", "write"):
-                self.surroundings.failed(self, f"EIO: {self.next_error}")
+            if disk.next_error in ("sync", "write"):
+                self.surroundings.failed(self.number, f"EIO: {disk.next_error}")
                 return
-            if not self.is_lying:
-                self.journal.synced(upto)
+            if not disk.is_lying:
+                disk.journal.synced(upto)
             self.give(Synced(batch))
 
         self.world.after_us(delay_us, done)
@@ -506,7 +355,7 @@ class Member:
                 result = full
             self.give(JobDone(kind, result))
 
-        self.world.after_us(JOB_US + self.sync_us, done)
+        self.world.after_us(JOB_US + self.disk.sync_us, done)
 
     def cut_log(self) -> None:
         """Make the store durable now, and let the log go behind it."""
@@ -514,7 +363,7 @@ class Member:
 
     def _cut_log(self) -> None:
         self.driver.flush_now(self.driver.node.now_ms)
-        self.give(JobDone("checkpoint", self.store.checkpoint()))
+        self.give(JobDone("checkpoint", self.disk.store.checkpoint()))
 
     # Stopped, and going on.
 
@@ -551,11 +400,11 @@ class Member:
     def _send_snapshot(self, peer: int, index: int) -> None:
         driver = self.driver
         driver.flush_now(driver.node.now_ms)
-        if self.store.applied[0] < index:
+        if self.disk.store.applied[0] < index:
             self.give(SnapshotGone(peer, False))
             return
         faultpoint("snapshot.before")
-        rows = self.store.snapshot()
+        rows = self.disk.store.snapshot()
         self.world.note(SNAPSHOT, self.number, peer - 1, rows.index)
         self.network.send(self.number, peer - 1, rows, size=rows.size_bytes, what="snapshot")
         faultpoint("snapshot.after")
@@ -567,12 +416,11 @@ class Member:
         def done() -> None:
             if life != self.life or not self.is_up:
                 return
-            generation = max(self.generations) + 1
-            self.generations[generation] = rows
+            generation = self.disk.stage(rows)
             self.network.send(self.number, peer, True, size=16, what="staged")
-            self.give(SnapshotArrived(peer + 1, _Staged(self, rows, generation)))
+            self.give(SnapshotArrived(peer + 1, StagedRows(self.disk, rows, generation, self)))
 
-        self.world.after_us(JOB_US + self.sync_us, done)
+        self.world.after_us(JOB_US + self.disk.sync_us, done)
 
     # Clients.
 
@@ -635,17 +483,6 @@ class Member:
                 watching.lose("the network is cut")
                 self.give(WatchClosed(watching.stream))
             self._streams.clear()
-
-    @property
-    def facts(self) -> Mapping[str, int]:
-        """What the member says of itself."""
-        role, state = self.driver.engine.role, self.driver.node.state
-        return {
-            "leader": role.leader,
-            "term": role.term,
-            "applied": state.applied_index,
-            "size_bytes": self.store.durable.size_bytes,
-        }
 
 
 class _NoAdministration:
