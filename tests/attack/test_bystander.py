@@ -8,110 +8,23 @@ costs the member in memory is bounded too.
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
-from net.etcd.pb import rpc_pb2 as pb
-from tests.attack.flood import KINDS, connect
-from tests.http2_client import (
-    DATA,
-    HANDSHAKE,
-    HEADERS,
-    NO_TABLE,
-    SETTINGS_ACK,
-    block,
-    data,
-    headers,
-)
-from tests.members import CHECKOUT, Member, running, trine
+from tests.attack.bystander import Bystander, attacking
+from tests.attack.flood import KINDS
+from tests.members import Member, running, trine
 
 GETS = 100
-ALL_THE_WINDOW = bytes.fromhex("000004080000000000") + (0x7FFF0000).to_bytes(4, "big")
-"""A WINDOW_UPDATE for the connection: thousands of answers fit without another one."""
-PAUSE_S = 0.001
 WINDOWS = 5
 SLACK_MS = 2
 SHORT_SLACK_MS = 8
 """A hundred gets on a machine that others use feel each time slice of theirs."""
 RSS_BYTES_MAX = 64 << 20
 """How much a member may grow under all of it."""
-GET = pb.RangeRequest(key=b"k").SerializeToString()
-
-
-class Bystander:
-    """One connection that reads one key, one get at a time."""
-
-    def __init__(self, port: int) -> None:
-        self.sock = connect(port)
-        self.sock.settimeout(20.0)
-        self._next_id = 1
-        self._first = NO_TABLE
-        self._rest = b""
-        self.sock.sendall(HANDSHAKE + SETTINGS_ACK + ALL_THE_WINDOW)
-
-    def get(self) -> None:
-        """Read the key."""
-        stream_id, self._next_id = self._next_id, self._next_id + 2
-        request = headers(stream_id, self._first + block()) + data(stream_id, GET)
-        self._first = b""
-        self.sock.sendall(request)
-        self._until_the_end_of(stream_id)
-
-    def p99_ms(self, gets: int) -> float:
-        """The 99th percentile of so many gets, a pause between each two."""
-        took: list[float] = []
-        for _ in range(gets):
-            began = time.perf_counter()
-            self.get()
-            took.append(time.perf_counter() - began)
-            time.sleep(PAUSE_S)
-        return sorted(took)[int(gets * 0.99) - 1] * 1000
-
-    def close(self) -> None:
-        self.sock.close()
-
-    def _until_the_end_of(self, stream_id: int) -> None:
-        answered = False
-        while True:
-            while len(self._rest) >= 9:
-                size = int.from_bytes(self._rest[:3], "big")
-                if len(self._rest) < 9 + size:
-                    break
-                kind, flags = self._rest[3], self._rest[4]
-                to = int.from_bytes(self._rest[5:9], "big")
-                self._rest = self._rest[9 + size :]
-                answered = answered or (to == stream_id and kind == DATA)
-                if to == stream_id and kind == HEADERS and flags & 1:
-                    assert answered, "a get was refused"
-                    return
-            piece = self.sock.recv(1 << 16)
-            assert piece, "the bystander's connection was closed"
-            self._rest += piece
-
-
-@contextmanager
-def attacking(kind: str, *port: int) -> Iterator[None]:
-    """Somebody does harm inside the body: to a port, or to a decoy."""
-    command = [sys.executable, "-m", "tests.attack.flood", kind, *map(str, port)]
-    process = subprocess.Popen(
-        command, cwd=CHECKOUT, stdout=subprocess.PIPE, start_new_session=True
-    )
-    with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"begun\n"
-        try:
-            yield
-            assert process.poll() is None, "the attacker died"
-        finally:
-            # The attacker and its decoy are a process group of their own.
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 def rss_bytes(member: Member) -> int:

@@ -1,0 +1,64 @@
+"""What a bystander feels of each attack, as a table: `python -m tests.attack.measure [KIND ...]`.
+
+On a quiet machine, in about three minutes. For each kind one bystander reads one key, in windows
+that take turns: nobody does harm (`quiet`), a decoy is attacked (`decoy`: as busy a machine), the
+member is attacked. The 99th percentiles are over all windows together. The exit code is 1 where
+the member's is above twice the decoy's and more than 1 ms above it.
+"""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from tests.attack.bystander import Bystander, attacking, percentile_ms
+from tests.attack.flood import KINDS
+from tests.members import Member, running, trine
+
+WINDOWS = 5
+GETS = 1_200
+WARMING_GETS = 50
+SLACK_MS = 1.0
+ROW = "{:14} {:>10} {:>10} {:>12} {:>10} {:>10} {:>12}"
+
+
+def main(kinds: Sequence[str]) -> int:
+    """Measure these kinds of attack, each on a member of its own."""
+    heading = ("attack", "quiet p99", "decoy p99", "attacked p99", "to decoy", "to quiet", "p50")
+    print(ROW.format(*heading), flush=True)
+    missed = 0
+    for kind in kinds:
+        with tempfile.TemporaryDirectory() as place, running(trine(Path(place) / "data")) as member:
+            missed += not measured(member, kind)
+    return 1 if missed else 0
+
+
+def measured(member: Member, kind: str) -> bool:
+    """Print one row; whether the member holds its bound."""
+    port = int(member.endpoint.rpartition(":")[2])
+    bystander = Bystander(port)
+    took: dict[str, list[float]] = {"quiet": [], "decoy": [], "attacked": []}
+    try:
+        bystander.took_s(10 * WARMING_GETS)
+        for _ in range(WINDOWS):
+            for name, scene in (
+                ("quiet", nullcontext()),
+                ("decoy", attacking(kind)),
+                ("attacked", attacking(kind, port)),
+            ):
+                with scene:
+                    bystander.took_s(WARMING_GETS)
+                    took[name] += bystander.took_s(GETS)
+    finally:
+        bystander.close()
+    quiet, decoy, attacked = (percentile_ms(each, 99) for each in took.values())
+    cells = (f"{quiet:.2f} ms", f"{decoy:.2f} ms", f"{attacked:.2f} ms")
+    ratios = (f"{attacked / decoy:.2f} x", f"{attacked / quiet:.2f} x")
+    middle = f"{percentile_ms(took['attacked'], 50):.2f} ms"
+    print(ROW.format(kind, *cells, *ratios, middle), flush=True)
+    return attacked <= max(2 * decoy, decoy + SLACK_MS)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or list(KINDS)))
