@@ -187,8 +187,13 @@ class _Search:
             fillers.append(call)
         for call in self.calls.revokes.get(rev, ()):
             fillers.insert(0, call)
-        leases = sorted({kv.lease for kv in self.model.live.values() if kv.lease})
-        return [*fillers, *leases]
+        keys: dict[int, list[str]] = {}
+        for kv in self.model.live.values():
+            if kv.lease:
+                keys.setdefault(kv.lease, []).append(kv.key)
+        # A lease whose keys are the next time seen to be gone has probably ended by now.
+        ended = [each for each in sorted(keys) if self.still.go(keys[each], rev)]
+        return [*ended, *fillers, *[each for each in sorted(keys) if each not in ended]]
 
 
 class Pictures:
@@ -239,6 +244,27 @@ class Still:
                     mods[kv.mod] = max(at, mods.get(kv.mod, 0))
         self._mods = {key: sorted(mods) for key, mods in until.items()}
         self._until = until
+        self._pages = sorted(
+            (call.op.rev or call.result.rev, call.op.key, call.op.end)
+            for call in history.calls
+            if isinstance(call.op, Range)
+            and isinstance(call.result, RangeDone)
+            and not call.result.more
+            and not call.op.count_only
+        )
+
+    def go(self, keys: list[str], rev: int) -> bool:
+        """Whether all these keys are absent where they are looked for next."""
+        return all(self._goes(key, rev) for key in keys)
+
+    def _goes(self, key: str, rev: int) -> bool:
+        place = bisect_left(self._pages, (rev, "", ""))
+        for at, start, end in self._pages[place:]:
+            if shape.covers(start, end, key):
+                mods = self._mods.get(key, [])
+                older = bisect_left(mods, at + 1) - 1
+                return older < 0 or self._until[key][mods[older]] < at
+        return False
 
     def holds(self, key: str, rev: int) -> bool:
         """Whether a key was not changed by a revision."""
