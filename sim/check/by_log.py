@@ -31,7 +31,6 @@ from sim.ops import (
     Unknown,
 )
 
-CAPPED: Final = (shape.NO_SPACE, shape.CORRUPT)
 QUICK: Final = frozenset((Put, Txn, Delete))
 """Operations that change keys and nothing else."""
 
@@ -60,7 +59,6 @@ class _Walk:
         """By place: when its client was answered."""
         self.places: list[int] = []
         """Of compactions, grants and ends of leases."""
-        self.is_capped = False
 
     def run(self) -> bool:
         """Walk the log. Return False where the log's revisions are not the model's."""
@@ -111,10 +109,7 @@ class _Walk:
         if isinstance(op, Expire):
             self.places.append(len(self.low))
             self.model.revoke(op.lease)
-        elif op is None:
-            # An alarm: from here on the log may say that a growing operation did nothing.
-            self.is_capped = True
-        elif not isinstance(op, Admin):
+        elif op is not None and not isinstance(op, Admin):
             self.model.apply(op)
 
     def _command(self, op: Op | Expire | None, call: Call | None, is_quiet: bool) -> None:
@@ -122,11 +117,6 @@ class _Walk:
         if op is None or isinstance(op, Expire | Admin):
             return
         result: Result = Unknown("") if call is None else call[6]
-        if type(result) is Failed and result.text in CAPPED:
-            self.is_capped = True
-            return
-        if self.is_capped and is_quiet and type(result) is Unknown and _may_grow(op):
-            return
         if type(op) not in QUICK:
             self.places.append(len(self.low))
         expected = self.model.apply(op)
@@ -249,13 +239,6 @@ class _Walk:
                     )
             case _:
                 pass
-
-
-def _may_grow(op: Op) -> bool:
-    """Whether a full store refuses it."""
-    if isinstance(op, Txn):
-        return any(isinstance(each, Put | Txn) for each in (*op.then, *op.orelse))
-    return isinstance(op, Put | Grant)
 
 
 def _named(op: Op | Expire) -> str:

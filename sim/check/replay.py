@@ -200,7 +200,11 @@ class Replay:
 
     def fits(self) -> bool:
         """Whether everything that was read at the newest revision is right, by its answers."""
-        return all(agrees(self.model, call) for call in self.calls.reads.get(self.model.rev, ()))
+        model, rev = self.model, self.model.rev
+        for call in self.calls.revokes.get(rev, ()):
+            if isinstance(call.op, Revoke) and model.keys_of(call.op.lease):
+                return False
+        return all(agrees(model, call) for call in self.calls.reads.get(rev, ()))
 
     def differs(self, call: Call, expected: Result) -> None:
         """An answer is not the model's: report it, unless only its form differs."""
