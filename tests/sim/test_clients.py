@@ -250,3 +250,12 @@ def test_the_world_s_faults_are_not_the_clients_business() -> None:
     on.until(100)
     assert on.ops() == []
     assert on.clients.counts == {}
+
+
+def test_a_client_backs_off_while_what_it_asks_comes_to_nothing() -> None:
+    on = stage(SCRIPT, *(client(5, "put") for _ in range(3)))
+    for number, now_ms in enumerate((5, 55, 155)):
+        on.until(now_ms - 1)
+        assert len(on.ops()) == number
+        on.until(now_ms)
+        on.answer(number, Unknown("no leader"))
