@@ -23,6 +23,7 @@ function draw() {
   drawErrors(from, to);
   drawHead();
   pen.restore();
+  drawGutter(from, to);
   drawOverview(from, to);
   const note = inView > view.shownMessages ? " (zoom in to see them)" : "";
   byId("window").textContent = `${seconds(from, 3)} – ${seconds(Math.min(to, S.end), 3)} s · ` +
@@ -48,23 +49,41 @@ function line(x1, y1, x2, y2, colour, width = 1, dash = []) {
 
 const STEPS = [1, 2, 5].flatMap((n) => [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7].map((p) => n * p))
   .sort((a, b) => a - b);
+function ticks(from, to) {
+  const step = STEPS.find((s) => s * view.scale >= 46) ?? STEPS.at(-1), times = [];
+  for (let t = Math.ceil(from / step) * step; t <= Math.min(to, S.end); t += step) times.push(t);
+  return { times, digits: Math.max(0, Math.min(6, Math.ceil(6 - Math.log10(step)))) };
+}
 function drawTime(from, to) {
-  const step = STEPS.find((s) => s * view.scale >= 46) ?? STEPS.at(-1);
-  const digits = Math.max(0, Math.min(6, Math.ceil(6 - Math.log10(step))));
-  for (let t = Math.ceil(from / step) * step; t <= Math.min(to, S.end); t += step) {
-    const y = yAt(t);
-    line(GUTTER - 14, y, view.total, y, "line", 0.5);
-    pen.textAlign = "right";
-    text(seconds(t, digits), GUTTER - 18, y + 4, 11);
-    pen.textAlign = "left";
-  }
+  for (const t of ticks(from, to).times) line(GUTTER - 14, yAt(t), view.total, yAt(t), "line", 0.5);
+}
+
+// Stays at the left when the board is scrolled sideways: times, the errors, faults of everybody.
+function drawGutter(from, to) {
+  pen.fillStyle = colours.paper;
+  pen.fillRect(0, HEAD, GUTTER - 14, view.height);
+  const { times, digits } = ticks(from, to);
+  pen.textAlign = "right";
+  for (const t of times) text(seconds(t, digits), GUTTER - 18, yAt(t) + 4, 11);
+  const say = (words, y, colour, weight) => {
+    pen.fillStyle = colours.paper;
+    pen.fillRect(0, y - 13, GUTTER - 15, 24);
+    text(words, GUTTER - 18, y + 4, 11, colour, 60, weight);
+  };
+  if (S.healed !== null && S.healed >= from && S.healed <= to) say("healed", yAt(S.healed), "accent");
+  for (const v of S.verdicts)
+    if (v.time >= from && v.time <= to) say("✖ error", yAt(v.time), "error", "bold");
+  pen.textAlign = "left";
+  pen.fillStyle = colours.panel;
+  pen.fillRect(0, 0, GUTTER - 14, HEAD - 1);
+  text("seconds", 14, 31, 11);
   let slot = 0;
   for (const f of faults) {
     if (f.members.length || f.to < from || f.from > to) continue;
     const x = GUTTER - 13 + 6 * (slot++ % 2), y = Math.max(yAt(f.from), HEAD);
     pen.fillStyle = colours["f-" + f.group];
     pen.fillRect(x, y, 5, Math.max(yAt(f.to) - y, 2));
-    hit(x - 2, y - 1, 9, Math.max(yAt(f.to) - y, 4), "fault", f);
+    hit(x - 2 + scroll.scrollLeft, y - 1, 9, Math.max(yAt(f.to) - y, 4), "fault", f);
   }
 }
 
@@ -254,10 +273,9 @@ function drawClient(lane, from, to) {
     if (c.outcome === 1 && h > 8) { line(x, y, x, y + h, "info", 1.5, [4, 3]); line(x + w, y, x + w, y + h, "info", 1.5, [4, 3]); }
     if (c.outcome === 2 && h > 5) hatch(x, y, w, h, "fail-ink", 6);
     const top = Math.max(y, HEAD);
-    const two = bottom - top > 25, told = c.rev === null ? "" : `→ r${c.rev}`;
-    if (bottom - top > 12 && w > 30)
-      text(two ? c.brief : `${c.brief} ${told}`, x + 4, top + 11, 10.5, tone + "-ink", w - 12);
-    if (two) text(told, x + 4, top + 23, 10, tone + "-ink", w - 12);
+    const told = c.rev === null ? "" : `→ r${c.rev}`, ink = tone + "-ink";
+    const lines = rowsOf(c.brief, told, Math.floor((bottom - top - 1) / 12), w - 8);
+    lines.forEach((words, n) => text(words, x + 4, top + 11 + 12 * n, 10.5, ink, w - 8));
     if (c.point !== null) point(x + w - 5, yAt(c.point), h > 5);
     const marked = bad !== undefined;
     if (marked || pinnedIs("call", c)) frame(x, y, w, h, marked ? "error" : "accent", bad ? 3 : 2);
@@ -265,6 +283,16 @@ function drawClient(lane, from, to) {
     hit(x, y - 1, w, h + 2, "call", c);
   }
   return count;
+}
+// What of an operation fits into so many rows of a width: its revision last, its key before its verb.
+function rowsOf(brief, told, count, room) {
+  if (count < 1) return [];
+  pen.font = `10.5px ${FONT}`;
+  const fits = (words) => pen.measureText(words).width <= room - 8;
+  const key = brief.slice(brief.lastIndexOf(" ") + 1), verb = brief.slice(0, -key.length - 1);
+  if (count === 1) return [[`${brief} ${told}`, brief, key].find(fits) ?? key];
+  if (fits(brief)) return [brief, told];
+  return count === 2 ? [key, told] : [verb, key, told];
 }
 function point(x, y, large) {
   if (!large) return;
@@ -321,32 +349,17 @@ function seenMark(x, y, kind) {
 }
 
 function drawErrors(from, to) {
-  let last = -1e9;
-  for (const v of S.verdicts) {
-    if (v.time < from || v.time > to) continue;
-    const y = yAt(v.time);
-    line(GUTTER - 14, y, view.total, y, "error", 1.5, [7, 4]);
-    if (Math.abs(y - last) < 14) continue;
-    last = y;
-    pen.fillStyle = colours.paper;
-    pen.fillRect(0, y - 17, GUTTER - 15, 28);
-    pen.textAlign = "right";
-    text("✖ error", GUTTER - 18, y + 4, 11, "error", 60, "bold");
-    pen.textAlign = "left";
-  }
-  if (S.healed !== null && S.healed >= from && S.healed <= to) {
+  for (const v of S.verdicts)
+    if (v.time >= from && v.time <= to)
+      line(GUTTER - 14, yAt(v.time), view.total, yAt(v.time), "error", 1.5, [7, 4]);
+  if (S.healed !== null && S.healed >= from && S.healed <= to)
     line(GUTTER - 14, yAt(S.healed), view.total, yAt(S.healed), "accent", 1, [2, 4]);
-    pen.textAlign = "right";
-    text("healed", GUTTER - 18, yAt(S.healed) - 4, 11, "accent");
-    pen.textAlign = "left";
-  }
 }
 
 function drawHead() {
   pen.fillStyle = colours.panel;
   pen.fillRect(0, 0, Math.max(view.total, view.width), HEAD);
   line(0, HEAD - 0.5, Math.max(view.total, view.width), HEAD - 0.5, "line");
-  text("seconds", 14, 31, 11);
   const titles = { member: "members: term, role, c commit, a applied, r revision",
     client: "clients: one operation a box", watcher: "watchers: revisions seen" };
   for (const group of Object.keys(titles)) {

@@ -123,8 +123,16 @@ function pin(kind, item) {
   redraw();
 }
 
+function reveal(group, n) {
+  const lane = laneOf(group, n);
+  if (!lane) return;
+  if (lane.x < scroll.scrollLeft + GUTTER) scroll.scrollLeft = lane.x - GUTTER;
+  else if (lane.x + lane.w > scroll.scrollLeft + view.width)
+    scroll.scrollLeft = lane.x + lane.w - view.width + 8;
+}
 function pinAndShow(kind, item) {
   const [, , time] = told(kind, item);
+  if (kind === "call") reveal("client", item.lane);
   if (time < seenFrom() || time > seenTo()) goTo(time);
   pin(kind, item);
 }
@@ -143,6 +151,8 @@ function jump(n, scrolls = true) {
   const call = callOf.get(v.calls.at(-1)), watcher = watchers.find((w) => w.number === v.watchers[0]);
   if (call) pin("call", call); else if (watcher) pin("watcher", watcher); else pin("line", {
     time: v.time, words: `${v.klass} at ${seconds(v.time)} s` });
+  for (const each of v.calls) if (callOf.has(each)) reveal("client", callOf.get(each).lane);
+  if (watcher) reveal("watcher", watcher.lane);
   if (scrolls) byId("board").scrollIntoView({ block: "nearest" });
   scroll.focus({ preventScroll: true });
 }
