@@ -105,8 +105,8 @@ class Driver:
         """Messages that wait for a sequence to be durable, in order."""
         self._remote = 0
         """How many questions of other members are open."""
-        self._staged: Staged | None = None
-        """The newest snapshot received, until it is installed or outdone."""
+        self._staged: list[Staged] = []
+        """Snapshots received that the engine has not judged yet, or that wait for room."""
         self._installing: tuple[int, int] | None = None
         """(index, term) that the engine asked to install, and the disk had no room for yet."""
         self._shell: Mapping[type, Callable[..., None]] = {
@@ -272,6 +272,10 @@ class Driver:
             if out.send_snapshot:
                 self._io.snapshots += out.send_snapshot
             self._engine_due_ms = out.next_deadline_ms
+            if self._staged and self._installing is None:
+                for staged in self._staged:
+                    staged.discard()
+                self._staged.clear()
 
     def _persist(self, persist: raft.Persist, refused: bool) -> bool:
         """Append one batch; whether it was refused, as is all that follows a refused one."""
@@ -404,23 +408,21 @@ class Driver:
 
     def _snapshot_arrived(self, given: SnapshotArrived) -> None:
         staged = given.staged
-        if self._installing is not None:
-            return  # One is on its way already; the peer sends again what is still missing.
-        self._staged = staged
+        self._staged.append(staged)
         self._raft_inputs.append(raft.SnapshotReceived(given.peer, staged.index, staged.term))
 
     def _install(self, wanted: tuple[int, int]) -> None:
         """Write that the received store is the valid one, and that the log begins behind it."""
-        staged = self._staged
-        assert staged is not None, "INV-SNAPSHOT-STAGED"
-        assert wanted == (staged.index, staged.term), "INV-SNAPSHOT-STAGED"
+        fitting = [each for each in self._staged if (each.index, each.term) == wanted]
+        assert fitting, "INV-SNAPSHOT-STAGED"
+        staged = fitting[-1]
         self._installing = wanted
         index, term = Index(staged.index), Term(staged.term)
         mark = SnapshotMark(index, term, b"").frame()
         switch = StoreSwitch(staged.generation, index).frame()
         if self._append([mark, switch]):
             self._unsynced.append((self._appended, 0, lambda: self._switch_to(staged)))
-            self._staged = None
+            self._staged.remove(staged)
             self._installing = None
 
     def _switch_to(self, staged: Staged) -> None:

@@ -74,6 +74,10 @@ class Staged(Protocol):
         """The term of the pack at that index."""
         ...
 
+    def discard(self) -> None:
+        """Nobody wants it: forget it."""
+        ...
+
     def take_over(self, old: Store) -> tuple[Store, State, list[int]]:
         """Close the old store for good; return the new one, its state, and its dead rows."""
         ...

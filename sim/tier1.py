@@ -15,15 +15,13 @@ from attrs import define
 from core import invariants
 from core.codec import ProposalId
 from core.effects import Effect
-from core.errors import Failure
 from core.inputs import Committed
-from core.machine import Applied
-from core.operations import LeaseExpire
 from core.state import State
 from core.watching import WatchStream
 from net import faultpoint
-from sim.history import Expire, Logged, Seen, WatchSpec
+from sim.history import Logged, Seen, WatchSpec
 from sim.ledger import Ledger
+from sim.logbook import written
 from sim.models import EndedError
 from sim.network import Network
 from sim.ops import Admin, AdminDone, Op, Result, Unknown
@@ -346,18 +344,8 @@ class Tier1Cluster:
 
     def _write_down(self, given: Committed, effects: Sequence[Effect]) -> None:
         rev = self.log[-1].rev if self.log else 1
-        done = [effect for effect in effects if type(effect) is Applied]
-        for position, (proposed, applied) in enumerate(zip(given.commands, done, strict=True)):
-            answer = applied.answer
-            if not isinstance(answer, Failure):
-                rev = answer.revision
-            command = proposed.command
-            call, what = self._calls.get(proposed.id, (None, None))
-            expire: Expire | None = None
-            if isinstance(command, LeaseExpire) and applied.facts:
-                expire = Expire(command.id)
-            index, term, now_us = given.log_index, given.term, self.world.now_us
-            self.log.append(Logged(index, position, term, call, expire or what, rev, now_us))
+        now_us = self.world.now_us
+        self.log += written(given, effects, rev=rev, calls=self._calls, time_us=now_us)
 
     def _can_talk(self, a: int, b: int) -> bool:
         if a in self.ledger.stopped or b in self.ledger.stopped:

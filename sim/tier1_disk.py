@@ -99,6 +99,10 @@ class StagedRows:
     def term(self) -> int:
         return self.rows.term
 
+    def discard(self) -> None:
+        """See Staged."""
+        self.disk.generations.pop(self.generation, None)
+
     def take_over(self, old: Store) -> tuple[Store, State, list[int]]:
         """See Staged."""
         self.installer.installed(self.rows)

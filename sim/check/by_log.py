@@ -80,7 +80,7 @@ class _Walk:
                 if number in done:
                     self._twice(entry, call)
                 done.add(number)
-                self._command(op, call, rev == before)
+                self._command(op, call)
             if model.rev != rev:
                 self._part(entry, call, before)
                 return False
@@ -112,8 +112,8 @@ class _Walk:
         elif op is not None and not isinstance(op, Admin):
             self.model.apply(op)
 
-    def _command(self, op: Op | Expire | None, call: Call | None, is_quiet: bool) -> None:
-        """Apply a client's command. `is_quiet`: the log says that it made no revision."""
+    def _command(self, op: Op | Expire | None, call: Call | None) -> None:
+        """Apply a client's command; one that an alarm refused is none to the log."""
         if op is None or isinstance(op, Expire | Admin):
             return
         result: Result = Unknown("") if call is None else call[6]
