@@ -50,16 +50,22 @@ def _compact_future(item: Item, memory: Memory) -> Performance:
 
 
 def _get_around(item: Item, memory: Memory) -> Performance:
-    rev = max(1, memory.common.compacted + verbs.integer(item, "offset"))
+    rev = _around(item, memory)
     serializable = verbs.flag(item, "serializable")
     op = Range(verbs.text(item, "key"), rev=rev, serializable=serializable)
     yield from verbs.read(memory, op, verbs.at(item, memory))
 
 
 def _list_around(item: Item, memory: Memory) -> Performance:
-    rev = max(1, memory.common.compacted + verbs.integer(item, "offset"))
+    rev = _around(item, memory)
     op = Range(PREFIX, _END, rev=rev, limit=verbs.integer(item, "limit"))
     yield from verbs.read(memory, op, verbs.at(item, memory))
+
+
+def _around(item: Item, memory: Memory) -> int:
+    """Return a revision near the compacted one, hardly ever one to come."""
+    rev = memory.common.compacted + verbs.integer(item, "offset")
+    return max(1, min(rev, memory.common.newest))
 
 
 def _get(item: Item, memory: Memory) -> Performance:
