@@ -1,6 +1,7 @@
 """A plan, run: from the first start of all members to the last answer after everything healed.
 
-Rule of this file: the order of a run. `run` is a function of the plan alone.
+Rule of this file: the order of a run, the same in both tiers. `run` is a function of the plan
+alone.
 
     start all members -> until `duration_ms`: clients, watchers, faults -> heal
     -> until all is settled: elections, catching up, answers -> final reads on every member -> end
@@ -10,11 +11,12 @@ stays in the history as it is for the checks to say.
 """
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 
 from attrs import asdict, define, field
 
 from sim.clients import Clients
+from sim.cluster import Cluster
 from sim.faults import Faults
 from sim.history import NEVER_US, History
 from sim.ops import Json
@@ -49,11 +51,10 @@ class Run:
 
 def run(plan: Plan, *, tier: int = 1, trace: bool = False) -> Run:
     """Run a plan to its end, or to where an invariant broke; return what everybody saw."""
-    assert tier == 1, "tier 2 is run by sim.tier2"
     collects = gc.isenabled()
     gc.disable()
     try:
-        return _run(plan, trace=trace)
+        return run_whole(plan, trace=trace) if tier == 2 else _run(plan, trace=trace)
     finally:
         if collects:
             gc.enable()
@@ -62,56 +63,109 @@ def run(plan: Plan, *, tier: int = 1, trace: bool = False) -> Run:
 
 
 def _run(plan: Plan, *, trace: bool) -> Run:
-    options = plan.options
     world = World(plan.seed, trace=trace)
-    cluster = Tier1Cluster(world, options)
-    history = History(facts=_facts(plan))
-    recorder = Recorder(history, lambda: world.now_us)
-    faults = Faults(cluster, history.faults)
-    clients = Clients(options, perform, cluster, world, recorder)
+    cluster = Tier1Cluster(world, plan.options)
+    steps = course(plan, cluster, tier=1)
     broken: AssertionError | None = None
+    until_us = next(steps)
     try:
-        for member in range(cluster.size):
-            cluster.start(member)
-        faults.start(plan.items)
-        clients.start(plan.items)
-        world.run_until(options.duration_ms * 1000)
-        faults.end()
-        history.healed_us = world.now_us
-        _settle(world, cluster)
-    except AssertionError as error:
-        broken = error
-        # What was seen until then can be judged; that it goes on well is owed by nobody.
-        history.healed_us = NEVER_US
-    recorder.end()
-    history.log = cluster.logged()
-    digest = world.digest()
+        while True:
+            try:
+                world.run_until(until_us)
+            except AssertionError as error:
+                broken = error
+                until_us = steps.throw(error)
+            else:
+                until_us = next(steps)
+    except StopIteration as over:
+        done: Run = over.value
     try:
         cluster.close()
     except AssertionError as error:
         broken = broken or error
     world.forget()
+    done.stats["turns"] = sum(member.turns for member in cluster.members)
+    done.stats["entries"] = len(cluster.hashes)
+    done.broken = broken
+    return done
+
+
+def run_whole(plan: Plan, *, trace: bool) -> Run:
+    """Run a plan on whole members: tier 2."""
+    # Tier 1 alone starts without trio, SQLite and the shell.
+    from sim.tier2 import Tier2Cluster, live
+
+    world = World(plan.seed, trace=trace)
+    found: list[Run] = []
+
+    async def script(cluster: Tier2Cluster) -> None:
+        steps = course(plan, cluster, tier=2)
+        broken: AssertionError | None = None
+        until_us = next(steps)
+        try:
+            while True:
+                await cluster.advance(until_us)
+                if broken is None and (error := cluster.broken()) is not None:
+                    broken = error
+                    until_us = steps.throw(error)
+                else:
+                    until_us = next(steps)
+        except StopIteration as over:
+            done: Run = over.value
+        done.broken = broken
+        done.stats["turns"] = cluster.turns
+        done.stats["entries"] = len(cluster.log.hashes)
+        found.append(done)
+
+    live(world, plan.options, script)
+    # What the disks hold at the end is in it now.
+    found[0].digest = world.digest()
+    return found[0]
+
+
+def course(plan: Plan, cluster: Cluster, *, tier: int) -> Generator[int, None, Run]:
+    """Yield, again and again, the time up to which the world is to go on; return what was seen.
+
+    A broken invariant is thrown into it, and ends the run there.
+    """
+    options, world = plan.options, cluster.world
+    history = History(facts=_facts(plan, tier))
+    recorder = Recorder(history, lambda: world.now_us)
+    faults = Faults(cluster, history.faults)
+    clients = Clients(options, perform, cluster, world, recorder)
+    try:
+        for member in range(cluster.size):
+            cluster.start(member)
+        faults.start(plan.items)
+        clients.start(plan.items)
+        yield options.duration_ms * 1000
+        faults.end()
+        history.healed_us = world.now_us
+        yield from _settle(world, cluster)
+    except AssertionError:
+        # What was seen until then can be judged; that it goes on well is owed by nobody.
+        history.healed_us = NEVER_US
+    recorder.end()
+    history.log = cluster.logged()
     stats = {
         "events": world.events,
-        "turns": sum(member.turns for member in cluster.members),
         "messages": cluster.network.messages,
-        "entries": len(cluster.hashes),
         "simulated_us": history.ended_us,
     }
-    return Run(history, digest, world.marks, world.lines, stats, broken)
+    return Run(history, world.digest(), world.marks, world.lines, stats)
 
 
-def _settle(world: World, cluster: Tier1Cluster) -> None:
+def _settle(world: World, cluster: Cluster) -> Generator[int, None, None]:
     """Let the plan's last items be done and everything come to rest."""
     healed_us = world.now_us
-    world.run_until(healed_us + LAST_ITEMS_MS * 1000)
+    yield healed_us + LAST_ITEMS_MS * 1000
     while cluster.settled() and world.now_us < healed_us + SETTLE_MS * 1000:
-        world.run_until(world.now_us + LOOK_MS * 1000)
-    world.run_until(world.now_us + QUIET_MS * 1000)
+        yield world.now_us + LOOK_MS * 1000
+    yield world.now_us + QUIET_MS * 1000
 
 
-def _facts(plan: Plan) -> dict[str, Json]:
+def _facts(plan: Plan, tier: int) -> dict[str, Json]:
     options: dict[str, Json] = {}
     for name, value in asdict(plan.options).items():
         options[name] = list(value) if isinstance(value, tuple) else value
-    return {"seed": plan.seed, "tier": 1, "options": options}
+    return {"seed": plan.seed, "tier": tier, "options": options}

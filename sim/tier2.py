@@ -133,11 +133,19 @@ class Tier2Cluster:
 
     def ask(self, member: int, op: Op, deadline_ms: int, then: Callable[[Result], None]) -> None:
         """See Endpoint."""
-        self.endpoint.ask(member, op, deadline_ms, then)
+        self.endpoint.ask(self._stand_in(member), op, deadline_ms, then)
 
     def watch(self, member: int, spec: WatchSpec, sink: Callable[[Seen], None]) -> WatchStream:
         """See Endpoint."""
-        return self.endpoint.watch(member, spec, sink)
+        return self.endpoint.watch(self._stand_in(member), spec, sink)
+
+    def _stand_in(self, member: int) -> int:
+        """A member whose disk was damaged stays away for good: its clients go to the next one."""
+        for step in range(self.size):
+            number = (member + step) % self.size
+            if not self.machines[number].is_lost:
+                return number
+        return member
 
     # Members.
 
@@ -220,6 +228,9 @@ class Tier2Cluster:
 
     def damage(self, member: int, what: str, file: str, *, at_permille: int, bit: int) -> bool:
         """See Cluster."""
+        damaged = sum(machine.is_damaged for machine in self.machines)
+        if not self.machines[member].is_damaged and damaged >= (self.size - 1) // 2:
+            return False
         return self.machines[member].damage(what, file, at_permille=at_permille, bit=bit)
 
     def power_loss(self, member: int, operations: int, then: Callable[[], None]) -> bool:
@@ -276,6 +287,11 @@ class Tier2Cluster:
         """What is done from now on is done by this machine's member."""
         self.current = machine
 
+    def running(self) -> int:
+        """Return whose code runs."""
+        assert self.current is not None, "a core outside of a member"
+        return self.current.number
+
     def passed(self, point: str) -> None:
         """Some member passes a faultpoint."""
         machine = self.current
@@ -294,7 +310,8 @@ class Tier2Cluster:
     def began(self, machine: Machine, running: Running) -> None:
         """A member stands and serves from the next turn on."""
         self.world.mark("start")
-        self.log.observe(machine.number, running.opened.driver.node)
+        if self.options.engine == "local":
+            self.log.comes_back(machine.number, running.opened.driver.journal.last_index)
 
     def rested(self, machine: Machine) -> None:
         """A member did something, and is at rest again."""
@@ -311,6 +328,17 @@ class Tier2Cluster:
 
     # The end.
 
+    def broken(self) -> AssertionError | None:
+        """The first invariant that broke, or end of a member that nobody gave reason for."""
+        if self.log.broken is None and self.faults:
+            self.log.broken = AssertionError(self.faults[0])
+        return self.log.broken
+
+    @property
+    def turns(self) -> int:
+        """How often members came to rest."""
+        return sum(machine.rests for machine in self.machines)
+
     def logged(self) -> list[Logged]:
         """See Cluster."""
         return self.log.log
@@ -319,6 +347,8 @@ class Tier2Cluster:
         """See Cluster."""
         applied: set[int] = set()
         for machine in self.machines:
+            if machine.is_lost:
+                continue
             if machine.running is None or not machine.serves:
                 return f"member {machine.number} does not serve"
             node = machine.running.opened.driver.node
@@ -385,7 +415,7 @@ class Tier2Cluster:
     # Between members.
 
     def _can_talk(self, a: int, b: int) -> bool:
-        if a in self.ledger.stopped or b in self.ledger.stopped:
+        if a == b or a in self.ledger.stopped or b in self.ledger.stopped:
             return False
         return self.network.is_free(a - MEMBER_ID, b - MEMBER_ID)
 
@@ -469,7 +499,7 @@ class Tier2Cluster:
 
 
 def _config(options: Options) -> Config:
-    arguments = ("--name=sim", "--data-dir=/member", "--auto-compaction-retention=0")
+    arguments = ("--name=sim", "--data-dir=/member", "--grpc-keepalive-min-time=1s")
     settings = gather(read_arguments(arguments, ALL_FLAGS), {}, _no_file)
     return evolve(configure(settings, host="sim"), quota_bytes=options.quota_bytes)
 
@@ -486,7 +516,8 @@ def live(world: World, options: Options, script: Callable[[Tier2Cluster], Awaita
     faultpoint.install(cluster.passed)
     gc.disable()
     try:
-        trio.run(cluster.run, partial(script, cluster), clock=WorldClock(world))
+        with cluster.log.observed(cluster.running):
+            trio.run(cluster.run, partial(script, cluster), clock=WorldClock(world))
     finally:
         faultpoint.install(None)
         world.forget()

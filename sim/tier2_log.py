@@ -6,7 +6,8 @@ client's operation on whose stream it was offered: connections have addresses, a
 INV-SAME-INDEX-SAME-HASH at every entry; the named invariants of the state now and then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 from attrs import define, field
@@ -14,14 +15,12 @@ from attrs import define, field
 from core import invariants
 from core.codec import ProposalId
 from core.effects import Effect, Propose
-from core.errors import Failure
 from core.inputs import Committed, Input, Offered
-from core.machine import Applied
 from core.node import Node
-from core.operations import LeaseExpire
 from core.state import State
 from net.etcd.calls import Call, Hidden
-from sim.history import Expire, Logged
+from sim.history import Logged
+from sim.logbook import written
 from sim.ops import Op
 from sim.world import APPLY, World
 
@@ -43,24 +42,38 @@ class CommonLog:
     """The first thing that was wrong, whatever the member made of it."""
     _calls: dict[ProposalId, tuple[int, Op]] = field(factory=dict[ProposalId, tuple[int, Op]])
 
-    def observe(self, number: int, node: Node) -> None:
-        """Look on at a member's core from now on."""
-        step = node.step
-        origin = node.config.origin
+    @contextmanager
+    def observed(self, who: Callable[[], int]) -> Generator[None, None, None]:
+        """Look on at every core of this process, from its recovery on; `who` says whose it is."""
+        step = Node.step
 
-        def observed(given: Input) -> Sequence[Effect]:
+        def observed(node: Node, given: Input) -> Sequence[Effect]:
             kind = type(given)
-            effects = step(given)
+            effects = step(node, given)
             if kind is Committed:
-                self._applied(number, cast(Committed, given), effects, node.state)
+                self._applied(who(), cast(Committed, given), effects, node.state)
             elif kind is Offered:
                 offered = cast(Offered, given)
                 for effect in effects:
                     if isinstance(effect, Propose) and effect.command is offered.command:
-                        self._offered(offered.token, ProposalId(origin, effect.sequence))
+                        proposal = ProposalId(node.config.origin, effect.sequence)
+                        self._offered(offered.token, proposal)
             return effects
 
-        node.step = observed  # type: ignore[method-assign]  # it looks on, and changes nothing
+        # It looks on, and changes nothing.
+        Node.step = observed  # type: ignore[assignment, method-assign]
+        try:
+            yield
+        finally:
+            Node.step = step  # type: ignore[method-assign]  # as it was
+
+    def comes_back(self, number: int, last_index: int) -> None:
+        """A cluster's only member stands again: what it applied before it still has."""
+        if last_index < len(self.hashes):
+            self.broken = self.broken or AssertionError(
+                f"INV-REPLY-AFTER-PERSIST: member {number} applied index {len(self.hashes)} and "
+                f"comes back with a log up to {last_index}"
+            )
 
     def _offered(self, token: object, proposal: ProposalId) -> None:
         if isinstance(token, Call) and not isinstance(token, Hidden):
@@ -90,13 +103,5 @@ class CommonLog:
 
     def _write_down(self, given: Committed, effects: Sequence[Effect]) -> None:
         rev = self.log[-1].rev if self.log else 1
-        done = [effect for effect in effects if type(effect) is Applied]
-        for position, (proposed, applied) in enumerate(zip(given.commands, done, strict=True)):
-            answer = applied.answer
-            if not isinstance(answer, Failure):
-                rev = answer.revision
-            command = proposed.command
-            call, what = self._calls.get(proposed.id, (None, None))
-            expire = Expire(command.id) if isinstance(command, LeaseExpire) else None
-            entry = Logged(given.log_index, position, given.term, call, expire or what, rev)
-            self.log.append(entry)
+        now_us = self.world.now_us
+        self.log += written(given, effects, rev=rev, calls=self._calls, time_us=now_us)

@@ -80,6 +80,7 @@ class Machine:
     engine_maker: Engine | None = None
     network: Network | None = None
     lives: int = 0
+    rests: int = 0
     ground: SimGround | None = None
     running: Running | None = None
     has_power: bool = True
@@ -108,6 +109,11 @@ class Machine:
     def is_off(self) -> bool:
         """Whether not even the machine's kernel answers."""
         return not self.has_power
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether damage was done to it, and seen: it refuses to serve."""
+        return self.is_damaged and self.is_refused
 
     @property
     def serves(self) -> bool:
@@ -193,6 +199,7 @@ class Machine:
         """The parts stand; the first turn comes next."""
         running.opened.driver.verify_packs = True
         self.running = running
+        self.is_refused = False
         applied = running.opened.driver.node.state.applied_index
         self.world.note(START, self.number, self.lives, applied)
         self.surroundings.began(self, running)
@@ -200,6 +207,7 @@ class Machine:
     def rested(self) -> None:
         """The member has nothing more to do now: write down where it is, if that is news."""
         running = self.running
+        self.rests += 1
         if running is None:
             return
         driver = running.opened.driver
@@ -217,7 +225,6 @@ class Machine:
         self.lives += 1
         self.has_power = True
         self.fatal = ""
-        self.is_refused = False
         self._told = ()
         chance = self.world.chance(f"member/{self.number}/{self.lives}")
         vfs = SimVfs(f"sim-{self.number}-{self.lives}", self.disk, chance)

@@ -16,7 +16,7 @@ from net.disk import DiskFull
 from net.etcd.maintenance import Maintenance
 from net.store import files, snapshot
 from net.store.seal import Backup
-from net.store.store import Store
+from net.store.store import Store, retire
 from net.turns import (
     DriverInput,
     Job,
@@ -31,7 +31,7 @@ from server.recover import Opened, facts_of
 from sim.disk import SimDisk
 from sim.ledger import Candidate
 from sim.network import Network
-from sim.perfect import kind_of
+from sim.perfect_messages import kind_of
 from sim.world import INSTALL, SNAPSHOT
 
 Then = Callable[[object], None]
@@ -46,6 +46,10 @@ class StagedStore:
     generation: int
     index: int
     term: int
+
+    def discard(self) -> None:
+        """See Staged."""
+        self.peers.discard(self.generation)
 
     def take_over(self, old: Store) -> tuple[Store, State, list[int]]:
         """See Staged."""
@@ -159,6 +163,13 @@ class SimPeers:
             self._give(PeerMessage(peer + 1, channel, content))
 
     # Snapshots.
+
+    def discard(self, generation: int) -> None:
+        """Delete a received generation that nobody wants, in the helper thread."""
+        self._is_handed = self._maintenance.is_receiving = False
+        self.jobs.append(
+            (Job("free", lambda: retire(self._disk, self._directory, generation)), _done)
+        )
 
     def take_over(self, old: Store, generation: int) -> tuple[Store, State, list[int]]:
         """Use a received generation from now on."""

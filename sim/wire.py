@@ -24,6 +24,9 @@ DEADLINE_MARGIN_MS = 50
 CHANNELS = 2
 """Connections to one member for calls; as many again for watches."""
 RECV_BYTES = 64 << 10
+KEEPALIVE_MS = 3_000
+"""A connection with calls on it that is silent for so long is asked for a sign of life."""
+KEEPALIVE_TIMEOUT_MS = 1_500
 
 Then = Callable[[Result], None]
 
@@ -39,13 +42,16 @@ class Dial(Protocol):
 class Channel:
     """One connection, with an HTTP/2 client on it."""
 
-    def __init__(self, end: End, address: str) -> None:
+    def __init__(self, world: World, end: End, address: str) -> None:
+        self._world = world
+        self._heard_us = world.now_us
         self.http2 = Http2Client()
         self.address = address
         self.is_lost = False
         self._end = end
         self._unsent = b""
         end.changed = self._changed
+        world.after(KEEPALIVE_MS, self._look)
 
     @property
     def is_usable(self) -> bool:
@@ -77,6 +83,7 @@ class Channel:
                 if not data:
                     self._lose("the member closed the connection")
                     return
+                self._heard_us = self._world.now_us
                 self.http2.feed(data)
         except ConnectionResetError as error:
             self._lose(str(error))
@@ -84,6 +91,23 @@ class Channel:
         self.flush()
         if self.http2.is_going and not len(self.http2):
             self.close()
+
+    def _look(self) -> None:
+        """Find out, now and then, whether anybody is still there."""
+        if self.is_lost:
+            return
+        if len(self.http2) and self._world.now_us - self._heard_us >= KEEPALIVE_MS * 1000:
+            self.http2.ping()
+            self.flush()
+            self._world.after(KEEPALIVE_TIMEOUT_MS, partial(self._judge, self._heard_us))
+        else:
+            self._world.after(KEEPALIVE_MS, self._look)
+
+    def _judge(self, heard_us: int) -> None:
+        if self._heard_us == heard_us:
+            self.close()
+        else:
+            self._look()
 
     def _lose(self, reason: str) -> None:
         if not self.is_lost:
@@ -199,8 +223,9 @@ class WireEndpoint:
         return stream
 
     def close(self) -> None:
-        """Give everything up."""
+        """Give everything up; nobody is told."""
         for channel in self._channels.values():
+            channel.http2.forget()
             channel.close()
         self._channels.clear()
 
@@ -217,6 +242,6 @@ class WireEndpoint:
         if channel is None or not channel.is_usable:
             self._dialled += 1
             address = f"10.0.0.9:{self._dialled}"
-            channel = Channel(self._dial(member, address), address)
+            channel = Channel(self._world, self._dial(member, address), address)
             self._channels[member, slot] = channel
         return channel

@@ -114,6 +114,15 @@ class Http2Client:
         for stream in streams.values():
             stream.sink.ended(14, text)
 
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        self._out += _frame(PING, 0, 0, bytes(8))
+
+    def forget(self) -> None:
+        """Let every call be over; their sinks hear nothing."""
+        self._streams.clear()
+        self.is_going = True
+
     def take(self) -> bytes:
         """Return what is to be sent now, all of it."""
         out = bytes(self._out)

@@ -106,7 +106,8 @@ def test_damage_is_refused_or_harmless(what: str, file: str) -> None:
         else:
             cluster.machines[0].stop(100)
         await told.pass_ms(300)
-        assert cluster.damage(0, what, file, at_permille=permille, bit=permille)
+        damage = cluster.machines[0].damage
+        assert damage(what, file, at_permille=permille, bit=permille)
         if await serving(told):
             await everything_is_there(told)
         else:
