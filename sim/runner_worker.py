@@ -7,6 +7,7 @@ whoever minds it. What is printed by mistake goes to standard error, never betwe
 
 import gc
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,12 +17,15 @@ from typing import IO
 from sim.runner_task import Found, Outcome, Task, task_of
 
 TAIL_LINES = 20
+INVARIANT = re.compile(r"INV-[A-Z]+(?:-[A-Z]+)*")
 _ONE_LOG = "One log: an index once committed holds the same pack everywhere and for ever."
 _BUG = "A broken invariant is a bug of Trine, never of a client (docs/INVARIANTS.md)."
 _CHECKS = {
     "INV-ONE-LEADER-PER-TERM": ("raft-safety", "A term has one leader."),
     "INV-LOG-MATCHES": ("raft-safety", _ONE_LOG),
     "INV-LEADER-COMPLETE": ("raft-safety", "Who is elected has all that was committed."),
+    "INV-REPLY-AFTER-PERSIST": ("durability", "Durability: any completed operation is durable."),
+    "INV-LOG-COVERS-STATE": ("durability", "Durability: any completed operation is durable."),
     "INV-SAME-INDEX-SAME-HASH": (
         "convergence", "Members that have applied the same log have the same state."
     ),
@@ -85,11 +89,12 @@ def broken(error: AssertionError, time_us: int = 0) -> Found:
         code = frame.tb_frame.f_code
         places.append(f"{Path(code.co_filename).name}:{frame.tb_lineno} {code.co_name}")
         frame = frame.tb_next
-    name = words.split()[0].rstrip(":")
+    named = INVARIANT.search(words)
+    name = named.group() if named else "assertion"
     check, guarantee = _CHECKS.get(name, ("invariant", _BUG))
     return Found(
         check,
-        f"{check}/{name if name.startswith('INV-') else 'assertion'}",
+        f"{check}/{name}",
         guarantee,
         words,
         tuple(places[-4:]),

@@ -97,7 +97,7 @@ def run_gate(
     for fault in faults:
         say(fault)
     say(f"{len(bugs)} planted bugs: " + (f"{len(faults)} faults" if faults else "all caught"))
-    if any(each.died for each in hunts):
+    if any(each.died and not each.caught for each in hunts):
         return Worth.HARNESS
     return Worth.VERDICT if faults else Worth.CLEAN
 
@@ -122,7 +122,8 @@ def row_of(bug: Bug, hunts: Sequence[Hunt]) -> tuple[Sequence[str], str]:
     directed = next((each for each in hunts if each.directed), None)
     drawn = [each for each in hunts if not each.directed]
     missed = [each for each in drawn if not each.caught]
-    died = next((each.died for each in hunts if each.died), "")
+    # A bug may break what the harness stands on; what counts is that its check saw it, too.
+    died = next((each.died for each in hunts if each.died and not each.caught), "")
     seen = list(dict.fromkeys(klass for each in hunts for klass in each.seen))
     fault = ""
     if died:

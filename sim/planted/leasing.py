@@ -42,17 +42,13 @@ def _kept_alive(ttl_s: int, until_ms: int) -> tuple[Item, ...]:
 
 
 def _kept_by_the_old_leader(lease: int, at_ms: int) -> tuple[Item, ...]:
-    """Keep a lease alive through all members while whoever leads is cut off."""
-    keepalives = (
-        ask(at_ms + later, KeepAlive(lease), client=member, member=member)
-        for later in range(100, 3_000, 100)
-        for member in range(3)
-    )
+    """Keep a lease alive through a leader alone that is cut off meanwhile."""
     return (
-        ask(at_ms, Grant(lease, 2), client=3),
-        ask(at_ms + 50, Put(f"k{lease}", "a", lease=lease), client=3),
-        *keepalives,
-        fault(at_ms + 500, "isolate_leader", ms=2_400),
+        fault(at_ms, "transfer", member=0),
+        ask(at_ms + 300, Grant(lease, 2)),
+        ask(at_ms + 350, Put(f"k{lease}", "a", lease=lease)),
+        *(ask(at, KeepAlive(lease)) for at in range(at_ms + 400, at_ms + 4_000, 50)),
+        fault(at_ms + 500, "isolate", member=0, ms=3_500),
     )
 
 
@@ -221,7 +217,8 @@ def promotion_does_not_extend() -> Generator[None]:
     faults=["partition"],
     timeout_ms=400,
     clients=12,
-    think_ms=10,
+    operations=500,
+    mix=["lease.grant", "lease.hold", "lease.attach", "lease.keep_alive"],
     directed=script(
         *(
             item

@@ -9,6 +9,7 @@ engine's inside (votes, terms, truncation) come with that engine.
 
 from collections.abc import Generator
 
+from sim import tier1_member
 from sim.ops import Put
 from sim.perfect import PerfectEngine
 from sim.planted.bug import Catalogue, ask, fault, script, swapped
@@ -34,8 +35,9 @@ def one_member_is_a_majority() -> Generator[None]:
     """A leader commits what it has itself, before any other member does."""
 
     def alone(self: PerfectEngine) -> None:
-        if self._durable > self._commit and self._term_at(self._durable) == self.term:
-            self._commit_to(self._durable)
+        durable = self._log.durable
+        if durable > self._commit and self._log.term_at(durable) == self.term:
+            self._commit_to(durable)
 
     with swapped(PerfectEngine, "_advance", alone):
         yield
@@ -47,7 +49,8 @@ def one_member_is_a_majority() -> Generator[None]:
     budget=8,
     workload="register",
     members=3,
-    faults=["process", "disk"],
+    faults=["process"],
+    operations=500,
     directed=script(
         *_WRITES,
         *(
@@ -74,5 +77,7 @@ def acknowledged_before_synced() -> Generator[None]:
     ) -> None:
         send(self, peer, message)
 
-    with swapped(PerfectEngine, "_send", unbound):
+    # So slow a disk that it matters.
+    slow = swapped(tier1_member, "SYNC_US", 600_000)
+    with slow, swapped(PerfectEngine, "_send", unbound):
         yield

@@ -36,9 +36,9 @@ def _read_meanwhile(*faults: Item) -> tuple[Item, ...]:
         for member in range(3)
     )
     reads = (
-        ask(at, Range("k"), client=3 + member, member=member)
-        for at in range(900, 20_000, 40)
-        for member in range(3)
+        ask(at + 7 * reader, Range("k"), client=3 + reader, member=reader % 3)
+        for at in range(900, 20_000, 60)
+        for reader in range(9)
     )
     return (*writes, *reads, *faults)
 
@@ -74,7 +74,7 @@ def _delays(mean_ms: int) -> tuple[Item, ...]:
     think_ms=10,
     timeout_ms=400,
     operations=500,
-    directed=script(*_cut_off_leaders(), clients=6, timeout_ms=400, end_ms=20_000),
+    directed=script(*_cut_off_leaders(), clients=12, timeout_ms=400, end_ms=20_000),
 )
 def leader_reads_alone() -> Generator[None]:
     """Who thinks that it leads answers reads without asking a quorum."""
@@ -102,7 +102,7 @@ def leader_reads_alone() -> Generator[None]:
     think_ms=10,
     timeout_ms=400,
     operations=500,
-    directed=script(*_cut_off_leaders(), clients=6, timeout_ms=400, end_ms=20_000),
+    directed=script(*_cut_off_leaders(), clients=12, timeout_ms=400, end_ms=20_000),
 )
 def leader_trusts_its_last_round() -> Generator[None]:
     """A leader that was confirmed a while ago answers without asking again (etcd #20418)."""
@@ -129,7 +129,7 @@ def leader_trusts_its_last_round() -> Generator[None]:
     row=2,
     workload="register",
     members=3,
-    directed=script(*_delays(100), clients=6, end_ms=20_000),
+    directed=script(*_delays(100), clients=12, end_ms=20_000),
 )
 def any_member_answers_reads() -> Generator[None]:
     """Every member answers every read from what it has."""
@@ -154,7 +154,7 @@ def any_member_answers_reads() -> Generator[None]:
         *_read_meanwhile(
             *(fault(1_000, "slow_disk", member=m, ms=18_000, operation_ms=150) for m in range(3))
         ),
-        clients=6,
+        clients=12,
         end_ms=20_000,
     ),
 )
@@ -174,11 +174,27 @@ def reads_do_not_wait_for_the_log() -> Generator[None]:
     budget=8,
     workload="register",
     members=3,
-    faults=["message", "partition"],
+    faults=["message"],
     keys=1,
     clients=12,
+    watchers=1,
     think_ms=10,
-    directed=script(*_delays(100), clients=6, end_ms=20_000),
+    operations=500,
+    link_ms=1,
+    directed=script(
+        fault(900, "transfer", member=0),
+        *(
+            item
+            for at in range(1_500, 5_000, 500)
+            for item in (
+                fault(at, "clog", **{"from": 0, "to": 1, "ms": 300}),
+                ask(at, Range("k"), client=1, member=1),
+                ask(at + 100, Put("k", str(at))),
+                ask(at + 200, Range("k"), client=2, member=1),
+            )
+        ),
+        end_ms=6_000,
+    ),
 )
 def late_reads_join_a_round() -> Generator[None]:
     """A read that comes while a round is under way is answered with it."""

@@ -69,6 +69,9 @@ def watch_resumes_too_early() -> Generator[None]:
     "watch",
     row=26,
     workload="watch",
+    watchers=6,
+    operations=500,
+    think_ms=10,
     directed=script(
         *(ask(900 + n, Put("k", str(n)), client=n % 4) for n in range(400)),
         *(watch(1_000 + 7 * n, "k", rev=2, watcher=n) for n in range(4)),
