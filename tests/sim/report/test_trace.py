@@ -5,6 +5,7 @@ import pytest
 from sim import streams, tier2, world
 from sim.report.trace import TraceError, parse, parse_all
 from sim.streams import BYTES
+from sim.trial import attempt, plan_of
 from sim.world import DROP, FAULT, LINK, NET, RECV, SEND, WORLD, Kind, World
 from tests.made_runs import made_run
 
@@ -106,3 +107,12 @@ def test_a_whole_run_is_read() -> None:
     assert {line.kind for line in lines} == {
         *("turn", "send", "recv", "drop", "crash", "start", "install", "fault")
     }
+
+
+@pytest.mark.parametrize("tier", [1, 2])
+def test_what_either_tier_writes_can_be_read(tier: int) -> None:
+    run = attempt(plan_of(2, {}, tier=tier), tier=tier, trace=True).run
+    assert run is not None
+    lines = parse_all(run.trace_lines)
+    assert {"turn", "start", "send", "recv", "fault"} <= {line.kind for line in lines}
+    assert {line.member for line in lines} >= {0, 1, 2}
