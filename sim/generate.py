@@ -52,11 +52,14 @@ _CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "datagrams": (False, False, False, False, True),
     "strict_directories": (False, True),
     "segment_bytes": (4_096, 16_384, 65_536),
+    "quota_bytes": (*[1 << 40] * 11, 200_000),
 }
 _WEIGHTS: Final[Mapping[str, int]] = {
     "kube": 4, "register": 3, "append": 2, "set": 1, "txn": 3, "lease": 3, "compaction": 3,
     "watch": 3, "admin": 1,
 }  # fmt: skip
+_CALM: Final = 0.05
+"""How many runs have no faults at all: what fails there needs none."""
 _RATES: Final = (1, 3, 9)
 _AT_ONCE: Final = 4
 """A fault lasts no longer than it takes so many more to begin: else nothing would ever work."""
@@ -97,6 +100,8 @@ def draw_options(chance: Random, given: Mapping[str, object], *, tier: int) -> O
     drawn["faults"] = tuple(group for group in GROUPS if chance.random() < 0.5)
     drawn["engine"] = "local" if chance.random() < 0.5 else "perfect"
     dice = Random(chance.random())
+    if chance.random() < _CALM:
+        drawn["faults"] = ()
     if tier == 2:
         drawn["operations"] = _whole(drawn["operations"]) // _SHORTER
         drawn["duration_ms"] = _whole(drawn["duration_ms"]) // 3
