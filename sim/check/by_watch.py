@@ -30,7 +30,8 @@ def witness(history: History) -> list[Changes] | None:
     Every revision must have been seen that any answer or message speaks of.
     """
     whole: dict[int, Changes] = {}
-    head = max((_rev(call) for call in history.calls), default=1)
+    revs = [rev for call in history.calls if isinstance(rev := call[6][0], int)]
+    head = max(revs, default=1)
     for watcher in history.watchers:
         spec = watcher.spec
         is_all = spec.key in ("", "\0") and spec.end == "\0" and not spec.filters
@@ -62,6 +63,9 @@ def _change(event: Event) -> Kv:
 
 def _file(changes: list[Kv], whole: dict[int, Changes]) -> None:
     """Keep the first picture of each revision; a watcher that saw another is judged later."""
+    if len(changes) == 1:
+        whole.setdefault(changes[0].mod, (changes[0],))
+        return
     parts: dict[int, list[Kv]] = {}
     for kv in changes:
         parts.setdefault(kv.mod, []).append(kv)

@@ -44,7 +44,7 @@ def lives_of(history: History) -> dict[int, list[Life]]:
     An id that was granted twice is left out: nobody can tell its lives apart.
     """
     lives: dict[int, list[Life]] = {}
-    for call in history.calls:
+    for call in [each for each in history.calls if type(each[3]) is Grant]:
         if isinstance(call.op, Grant) and isinstance(call.result, GrantDone | Unknown):
             lease, ttl_s = call.op.lease, call.op.ttl_s
             if isinstance(call.result, GrantDone):
@@ -53,7 +53,7 @@ def lives_of(history: History) -> dict[int, list[Life]]:
                 lease, ttl_s, call.invoked_us, call.returned_us, call, "", NEVER_US, NEVER_US
             )
             lives.setdefault(lease, []).append(life)
-    for call in history.calls:
+    for call in [each for each in history.calls if type(each[3]) is Revoke]:
         if isinstance(call.op, Revoke) and isinstance(call.result, RevokeDone | Unknown):
             known = lives.get(call.op.lease, [])
             if known and call.invoked_us < known[-1].ended_low_us:

@@ -385,11 +385,13 @@ def _span(names: list[str], key: str, end: str) -> list[str]:
 
 def writes(op: Op | TxnOp, done: Result) -> bool:
     """Whether an answer says that the operation made a revision."""
-    if isinstance(done, PutDone):
+    if type(done) is PutDone:
         return True
-    if isinstance(done, DeleteDone):
+    if type(done) is DeleteDone:
         return done.deleted > 0
-    if isinstance(done, TxnDone) and isinstance(op, Txn):
-        branch = op.then if done.succeeded else op.orelse
-        return any([writes(each, part) for each, part in zip(branch, done.results, strict=False)])
+    if type(done) is TxnDone and type(op) is Txn:
+        branch = op[1] if done[1] else op[2]
+        for each, part in zip(branch, done[2], strict=False):
+            if writes(each, part):
+                return True
     return False

@@ -69,6 +69,8 @@ def sort_calls(history: History, logged: frozenset[int | None]) -> Calls:
             reads[result[0]].append(call)  # type: ignore[index]  # The first field is `rev`.
         elif call[0] in logged:
             continue
+        elif kind is PutDone and result[0] not in calls.writes:
+            calls.writes[result[0]] = call  # type: ignore[index]  # The first field is `rev`.
         elif kind is PutDone or kind is DeleteDone or kind is TxnDone:
             _sort_write(calls, call)
         elif kind is Failed:

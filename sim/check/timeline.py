@@ -14,7 +14,6 @@ from attrs import define, field
 
 from sim.check.model import Model
 from sim.history import NEVER_US, Call, History
-from sim.ops import Failed, Unknown
 
 
 class Compaction(NamedTuple):
@@ -114,14 +113,10 @@ def falling(times: list[int]) -> list[int]:
 def shown(history: History, head: int) -> list[int]:
     """Return for each revision when it had surely come about: somebody had seen it."""
     times = [NEVER_US] * (head + 1)
-    for call in history.calls:
-        result = call[6]
-        if type(result) is Failed or type(result) is Unknown:
-            continue
+    for _, _, _, _, _, returned_us, result in history.calls:
         rev = result[0]
-        assert isinstance(rev, int), "an answer begins with its revision"
-        if rev <= head and call[5] < times[rev]:
-            times[rev] = call[5]
+        if type(rev) is int and rev <= head and returned_us < times[rev]:
+            times[rev] = returned_us
     for watcher in history.watchers:
         for seen in watcher.seen:
             rev = seen.events[-1].kv.mod if seen.events else seen.rev
