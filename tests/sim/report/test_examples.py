@@ -3,6 +3,7 @@
 `pytest tests/sim/report/test_examples.py --rewrite` draws them anew; look at them.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,3 +42,11 @@ def test_an_example_shows_what_its_plan_tells(
         assert (klass or "clean") in document.one("h1").text
         assert document.one("pre", id="replay").text == command
     assert page.stat().st_size <= 500_000
+
+
+def test_the_verdict_that_the_page_on_reading_quotes_is_that_of_the_example() -> None:
+    page = (CHECKOUT / "docs/READING_A_SEED.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^      - (.*)\n +saw (.*)$", page, re.MULTILINE)
+    kept = Document.of((FOLDER / "stale-read.html").read_text(encoding="utf-8"))
+    sides = [each.text for each in kept.all("li") if "saw " in each.text]
+    assert [f"{who}saw {saw}" for who, saw in quoted] == sides
