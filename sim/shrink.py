@@ -6,8 +6,10 @@ and runs are bounded; whatever was reached when they end is the answer.
     pass       | tries
     -----------|-----------------------------------------------------------------------
     end        | to end earlier, first right after the failure if its time is known
-    groups     | without whole groups: faults, watchers, a client, an intent; fewer members
+    members    | fewer of them
     options    | simpler options: a log cut every 3 entries instead of 60, no drift, no jitter
+    halves     | without long runs of items: a large plan's run is slow
+    groups     | without whole groups: faults, watchers, a client, an intent
     items      | without runs of items, half of them down to single ones
     times      | items close together, faults short, times round
     names      | keys and values in the order of their use, member 0
@@ -26,13 +28,17 @@ from sim.plan_file import lines_of
 
 RUNS_MAX: Final = 2_000
 WALL_S_MAX: Final = 120.0
+_COARSE: Final = 16
+"""Shorter runs of items than this are left to the finer pass."""
 _AFTER_MS: Final = 500
 """How much longer than to the failure a first cut lets the run be."""
 
 _ROUND: Final[tuple[tuple[str, tuple[smaller.Move, ...]], ...]] = (
     ("end", (smaller.earlier_ends,)),
-    ("groups", (smaller.without_groups, smaller.fewer_members)),
+    ("members", (smaller.fewer_members,)),
     ("options", (smaller.simpler_options,)),
+    ("halves", ()),
+    ("groups", (smaller.without_groups,)),
     ("items", ()),
     ("end", (smaller.earlier_ends,)),
     ("times", (smaller.rounder_times,)),
@@ -142,7 +148,7 @@ class _Search:
             for move in moves:
                 self._sweep(move)
             if not moves:
-                self._remove_items()
+                self._remove_items(1 if self.doing == "items" else _COARSE)
         return self.best != before
 
     def _sweep(self, move: smaller.Move) -> None:
@@ -150,7 +156,7 @@ class _Search:
         for edit in move(self.best):
             self.attempt(edit(self.best))
 
-    def _remove_items(self) -> None:
+    def _remove_items(self, size_min: int) -> None:
         """Remove runs of items, half of them first; at each size from the last item to the first.
 
         What happened late needs what happened early more often than the other way round.
@@ -165,7 +171,7 @@ class _Search:
                 if self.attempt(self.best.with_items(_cut(items, begin, end))):
                     removed = True
                 end = begin
-            if size == 1 and not removed:
+            if size <= size_min and (size_min > 1 or not removed):
                 return
             size = max(1, size // 2)
 

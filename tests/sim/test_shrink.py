@@ -179,7 +179,9 @@ def test_progress_is_told_after_every_run() -> None:
     shrunk = shrink(big_plan(), judge, now_s=Clock(), progress=told.append)
     assert [each.runs for each in told] == list(range(2, shrunk.runs + 1))
     assert told[-1].items == len(shrunk.plan.items)
-    assert {"end", "groups", "options", "items", "times", "names"} >= {e.doing for e in told}
+    assert {"end", "members", "options", "halves", "groups", "items", "times", "names"} >= {
+        e.doing for e in told
+    }
 
 
 def test_the_shrunk_plan_can_be_written_and_fails_as_before() -> None:
