@@ -438,6 +438,7 @@ class Tier2Cluster:
             flush_delay_ms=chance.choice((0, 50, 500)),
             checkpoint_bytes=chance.choice((0, 16 << 10, 128 << 10)),
             truncate_bytes=chance.choice((0, 64 << 10, 512 << 10)),
+            idle_ms=chance.choice((50, 500, 500, 500)),
         )
         traits = Traits(
             Identity(cluster_id=CLUSTER_ID, member_id=MEMBER_ID + number),

@@ -5,6 +5,7 @@ world's heap that take a while: what they do is done whole, at the beginning of 
 end, as chance has it. A dead ground does nothing more and tells nobody.
 """
 
+import gc
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -220,14 +221,18 @@ class SimGround:
                 request_timeout_ms=REQUEST_MS,
                 election_timeout_ms=ELECTION_MS,
             )
-        return open_member(
-            self.directory(config),
-            node,
-            metrics,
-            log,
-            identity=self.traits.identity,
-            engine=self.engine,
-        )
+        try:
+            return open_member(
+                self.directory(config),
+                node,
+                metrics,
+                log,
+                identity=self.traits.identity,
+                engine=self.engine,
+            )
+        finally:
+            # A run is short: its garbage is looked at when it is over.
+            gc.disable()
 
     def peers(self, opened: Opened, maintenance: Maintenance) -> SimPeers | None:
         if self.network is None:
