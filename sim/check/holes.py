@@ -21,7 +21,19 @@ from sim.check.timeline import Timeline, shown
 from sim.check.verdict import Side
 from sim.check.wording import side
 from sim.history import Call, History, Watcher
-from sim.ops import DeleteDone, Kv, PutDone, Range, RangeDone, Revoke, TxnDone, TxnResult
+from sim.ops import (
+    DeleteDone,
+    Kv,
+    Op,
+    PutDone,
+    Range,
+    RangeDone,
+    Revoke,
+    Txn,
+    TxnDone,
+    TxnOp,
+    TxnResult,
+)
 
 STEPS_MAX = 100_000
 
@@ -161,6 +173,8 @@ class _Search:
         """Whether nobody saw that a revision did not make these changes."""
         if self.pictures is not None and not self.pictures.show(rev, changes):
             return False
+        if rev in self.evidence and self.evidence[rev] not in changes:
+            return False
         return not any(self.still.holds(kv.key, rev) for kv in changes)
 
     def _take_back(self, place: _Place | None) -> None:
@@ -291,8 +305,9 @@ def _evidence(history: History, *, is_watched: bool) -> dict[int, Kv]:
     """Return for each revision a key that somebody read as written by it."""
     seen: dict[int, Kv] = {}
     for call in history.calls:
-        for kv in _read(call.result):
-            seen[kv.mod] = kv
+        if not _hides_values(call.op):
+            for kv in _read(call.result):
+                seen[kv.mod] = kv
     if is_watched:
         for watcher in history.watchers:
             for message in watcher.seen:
@@ -302,6 +317,12 @@ def _evidence(history: History, *, is_watched: bool) -> dict[int, Kv]:
                     if prev is not None:
                         seen[prev.mod] = prev
     return seen
+
+
+def _hides_values(op: Op | TxnOp) -> bool:
+    if isinstance(op, Txn):
+        return any(_hides_values(each) for each in (*op.then, *op.orelse))
+    return isinstance(op, Range) and op.keys_only
 
 
 def _read(result: object) -> list[Kv]:
