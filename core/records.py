@@ -14,6 +14,8 @@ from operator import add, methodcaller
 from struct import Struct, unpack
 from typing import NamedTuple
 
+from core.tuples import new
+
 _ONE_BYTE = tuple(bytes((n,)) for n in range(128))
 _INT64_MASK = (1 << 64) - 1
 _KEY_HEADS = tuple(b"\x0a" + size for size in _ONE_BYTE)
@@ -97,7 +99,7 @@ def put_version(
     # The value is copied once: it is most of the bytes.
     framed = b"".join((b"\x12", varint(len(head) + size), head, value))
     row_hash = _first_eight(sha1(framed, usedforsecurity=False).digest())[0]
-    return _new_version((key, mod, create, version, lease, number, framed, size, row_hash))
+    return new(Version, (key, mod, create, version, lease, number, framed, size, row_hash))
 
 
 def put_versions(

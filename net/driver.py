@@ -9,7 +9,8 @@ the engine hands a pack out for applying only after `Persisted`.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 
 from attrs import frozen
 
@@ -141,8 +142,7 @@ class Driver:
         if self._untold_full:
             self._untold_full = False
             self._perform(node.step(core_inputs.Refused((), disk_full=True)), now_ms)
-        for each in node_inputs:
-            self._perform(node.step(each), now_ms)
+        self._perform(chain.from_iterable(map(node.step, node_inputs)), now_ms)
         self._perform(node.begin_reads(), now_ms)
         if now_ms >= self._tick_at_ms:
             self._tick(now_ms)
@@ -194,17 +194,17 @@ class Driver:
         """Keep the store still while it is copied to its next generation."""
         self._hold_flushes = hold
 
-    def _perform(self, effects: Sequence[Effect], now_ms: int) -> None:
+    def _perform(self, effects: Iterable[Effect], now_ms: int) -> None:
         io = self._io
         for effect in effects:
-            if isinstance(effect, Reply):
+            if type(effect) is Reply:
                 io.replies.append(effect)
-            elif isinstance(effect, Applied):
+            elif type(effect) is Applied:
                 if effect.changes or effect.facts:
                     self.buffer.add(effect, now_ms)
                     if effect.facts:
                         count_facts(self.metrics, effect.facts)
-            elif isinstance(effect, Propose):
+            elif type(effect) is Propose:
                 self._packs.waiting.append(effect)
             elif isinstance(effect, Notify):
                 io.notices.append(effect)

@@ -36,6 +36,7 @@ from core.operations import (
     RangeStream,
     is_readonly,
 )
+from core.tuples import new
 from core.watching import WatchCreate
 from net.driver import DriverInput
 from net.etcd import auth, decode
@@ -113,7 +114,7 @@ class Services:
         metrics.started += 1
         metrics.received += 1
         self._count_client("unary", stream)
-        shape = Call if stream.kind is Kind.UNARY else StreamCall
+        shape = Call if stream.kind is _UNARY else StreamCall
         call = shape(connection, stream, metrics, self.now_ms, message)
         stream.state = call
         try:
@@ -243,7 +244,7 @@ class Services:
                 call.fail(failure)
                 return
         self._metrics.put_total += 1
-        self.inputs.append(Offered(call, command, len(message) + RAFT_ENVELOPE_BYTES))
+        self.inputs.append(new(Offered, (call, command, len(message) + RAFT_ENVELOPE_BYTES)))
 
     def delete_range(self, method: Method, call: Call, message: bytes) -> None:
         """KV.DeleteRange."""
@@ -267,7 +268,7 @@ class Services:
                 self.inputs.append(Asked(call, command))
                 return
         self._metrics.txn_total += 1
-        self.inputs.append(Offered(call, command, len(message) + RAFT_ENVELOPE_BYTES))
+        self.inputs.append(new(Offered, (call, command, len(message) + RAFT_ENVELOPE_BYTES)))
 
     def compact(self, method: Method, call: Call, message: bytes) -> None:
         """KV.Compact."""
@@ -319,6 +320,7 @@ class Services:
         raise AssertionError("INV-STREAM-STATE: a bidirectional method has no single request")
 
 
+_UNARY = Kind.UNARY
 _WATCH = "/etcdserverpb.Watch/Watch"
 _KV = "/etcdserverpb.KV/"
 _LEASE = "/etcdserverpb.Lease/"

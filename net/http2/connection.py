@@ -70,6 +70,7 @@ from net.http2.wire import (
 M = TypeVar("M")
 
 _PREFIX_BYTES = 5
+_BIDI = Kind.BIDI
 _LAYOUT = END_HEADERS | PADDED | WITH_PRIORITY
 _GRACEFUL = "graceful_stop"
 
@@ -455,7 +456,7 @@ class Connection(Generic[M]):
             self._deadlines.add(deadline_ms)
         stream = self.streams[stream_id] = Stream(stream_id, asked, deadline_ms)
         self.streams_opened += 1
-        if asked.kind is Kind.BIDI:
+        if asked.kind is _BIDI:
             stream.receiving = CLOSED if ended else RECEIVING
             self._handler.opened(self, stream)
         if ended and stream_id in self.streams:

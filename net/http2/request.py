@@ -30,6 +30,7 @@ NO_TIMEOUT: Final = -1
 
 _coded_name = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH).encode(TIMEOUT)
 _MARK_CODED: Final = bytes((0, 0x80 | len(_coded_name))) + _coded_name
+_MARK_CODED_BYTES: Final = len(_MARK_CODED)
 _MARK_PLAIN: Final = bytes((0, len(TIMEOUT))) + TIMEOUT
 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
@@ -43,7 +44,7 @@ _OF_CONNECTION: Final = frozenset(
 class RequestReader(Generic[M]):
     """Reads the header blocks of one connection."""
 
-    __slots__ = ("_decoder", "_list_bytes_max", "_memo", "_memo_bytes", "_methods")
+    __slots__ = ("_cut", "_decoder", "_list_bytes_max", "_memo", "_memo_bytes", "_methods")
 
     def __init__(self, methods: Mapping[bytes, tuple[Kind, M]], list_bytes_max: int) -> None:
         self._methods = methods
@@ -51,6 +52,8 @@ class RequestReader(Generic[M]):
         self._list_bytes_max = list_bytes_max
         self._memo: dict[bytes, tuple[Asked[M], int]] = {}
         self._memo_bytes = 0
+        self._cut = 0
+        """Where the last block had its `grpc-timeout`: most likely where the next one has it."""
 
     def settings_acknowledged(self) -> None:
         """Hold the client to our header table size from its next block on."""
@@ -63,14 +66,17 @@ class RequestReader(Generic[M]):
 
         Raises ConnectionFault if the block cannot be decoded.
         """
-        entry = self._memo.get(block)
-        if entry is not None:
-            return entry[0], NO_TIMEOUT
-        cut, mark = block.find(_MARK_CODED), len(_MARK_CODED)
-        if cut < 0:
-            cut, mark = block.find(_MARK_PLAIN), len(_MARK_PLAIN)
-        if cut < 0:
-            return self._read(block, block, cut)
+        cut, mark = self._cut, _MARK_CODED_BYTES
+        if not block.startswith(_MARK_CODED, cut):
+            entry = self._memo.get(block)
+            if entry is not None:
+                return entry[0], NO_TIMEOUT
+            cut = block.find(_MARK_CODED)
+            if cut < 0:
+                cut, mark = block.find(_MARK_PLAIN), len(_MARK_PLAIN)
+            if cut < 0:
+                return self._read(block, block, cut)
+            self._cut = cut
         at = cut + mark
         length = block[at] if at < len(block) else 127
         end = at + 1 + (length & 127)
