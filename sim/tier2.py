@@ -40,6 +40,7 @@ from sim.perfect import PerfectEngine
 from sim.plan import Options
 from sim.platter import Survival
 from sim.streams import End, Way, pair
+from sim.tier2_buggify import Buggify
 from sim.tier2_ground import Traits
 from sim.tier2_log import CommonLog
 from sim.tier2_machine import Machine
@@ -113,6 +114,7 @@ class Tier2Cluster:
         self.machines = [self._machine(number) for number in range(options.members)]
         self.endpoint = WireEndpoint(world, self._dial, lambda number: MEMBER_ID + number)
         self.log = CommonLog(world, self.endpoint.numbers)
+        self.buggify = Buggify(world, options)
         self.current: Machine | None = None
         """Whose code runs."""
         self._nursery: trio.Nursery | None = None
@@ -304,6 +306,8 @@ class Tier2Cluster:
             else:
                 del self.points[machine.number]
                 then()
+        if self.options.buggify and self.buggify.fires(point, machine):
+            self.world.mark(f"buggify {point}")
         if machine.disk.is_dead:
             raise PowerLost
 
