@@ -26,6 +26,7 @@ CORE_STDLIB = {
     "bisect",
     "collections",
     "enum",
+    "functools",
     "hashlib",
     "heapq",
     "itertools",
@@ -128,7 +129,9 @@ def test_the_core_knows_no_floats() -> None:
 
 
 def test_no_module_has_a_state_of_its_own() -> None:
-    assert not [place for place, _ in nodes(ast.Global)]
+    """But the one hook that the simulator installs, which no member can be handed."""
+    places = [place for place, _ in nodes(ast.Global)]
+    assert not [place for place in places if not place.startswith("net/faultpoint.py:")]
 
 
 def test_core_and_net_never_print() -> None:
