@@ -24,6 +24,7 @@ from sim.plan import Plan
 from sim.recorder import Recorder
 from sim.tier1 import Tier1Cluster
 from sim.workloads.catalogue import perform
+from sim.workloads.kube import cached
 from sim.world import World
 
 LAST_ITEMS_MS = 9_000
@@ -147,6 +148,9 @@ def course(plan: Plan, cluster: Cluster, *, tier: int) -> Generator[int, None, R
         history.healed_us = NEVER_US
     recorder.end()
     history.log = cluster.logged()
+    history.caches = [
+        cached(memory, history.ended_us) for memory in clients.memories if memory.cached_rev
+    ]
     stats = {
         "events": world.events,
         "messages": cluster.network.messages,

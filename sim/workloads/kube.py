@@ -23,7 +23,7 @@ from sim.clients import (
     Sleep,
     Step,
 )
-from sim.history import Event, Seen, WatchSpec
+from sim.history import Cache, Event, Seen, WatchSpec
 from sim.ops import (
     Compact,
     Compare,
@@ -235,6 +235,12 @@ def _keep(memory: Memory, event: Event) -> None:
         memory.cache[event.kv.key] = (event.kv.mod, event.kv.value)
     else:
         memory.cache.pop(event.kv.key, None)
+
+
+def cached(memory: Memory, time_us: int) -> Cache:
+    """Return an informer's cache, for the history."""
+    objects = tuple((name, mod, value) for name, (mod, value) in sorted(memory.cache.items()))
+    return Cache(memory.slot, time_us, PREFIX, _END, memory.cached_rev, objects)
 
 
 WORKLOAD = Workload(
