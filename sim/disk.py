@@ -17,7 +17,17 @@ from typing import Literal
 import attrs
 
 from net.disk import Bytes, DiskFull, DiskLocked
-from sim.platter import Inode, Names, Survival, overwrite, parent, replay, resize, survivors
+from sim.platter import (
+    PAGE_BYTES,
+    Inode,
+    Names,
+    Survival,
+    overwrite,
+    parent,
+    replay,
+    resize,
+    survivors,
+)
 
 Directories = Literal["strict", "ordered"]
 Operation = Literal[
@@ -75,10 +85,19 @@ class SimFile:
         fitting = self._disk.fitting_bytes(len(self._inode.live), offset + len(data))
         kept = bytes(data)[: max(0, fitting - offset)]
         overwrite(self._inode.live, offset, kept)
+        if self._inode.rotten:
+            first, end = -(-offset // PAGE_BYTES), (offset + len(kept)) // PAGE_BYTES
+            self._inode.rotten.difference_update(range(first, end))
         self._inode.unsynced.append((offset, kept))
         self._disk.finish()
         if len(kept) < len(data):
             raise DiskFull(self.path)
+
+    def is_rotten(self, offset: int, size_bytes: int) -> bool:
+        """Whether a page in this range would fail its checksum, if it has one."""
+        rotten = self._inode.rotten
+        last = (offset + size_bytes - 1) // PAGE_BYTES
+        return any(page in rotten for page in range(offset // PAGE_BYTES, last + 1))
 
     def size_bytes(self) -> int:
         self._disk.check_alive()
@@ -235,6 +254,7 @@ class SimDisk:
     def flip_bit(self, path: str, offset: int, bit: int) -> None:
         """Let one bit rot, on the platter and in the cache."""
         inode = self._names.live[path]
+        inode.rotten.add(offset // PAGE_BYTES)
         for image in (inode.live, inode.durable):
             if offset < len(image):
                 image[offset] ^= 1 << bit

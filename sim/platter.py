@@ -24,6 +24,7 @@ import attrs
 Survival = Literal["none", "prefix", "subset", "all"]
 
 SECTOR_BYTES = 512
+PAGE_BYTES = 4096
 
 
 @attrs.define(eq=False)
@@ -34,6 +35,8 @@ class Inode:
     durable: bytearray = attrs.Factory(bytearray)
     unsynced: list[tuple[int, bytes | None]] = attrs.Factory(list[tuple[int, bytes | None]])
     """(offset, data) of writes, (size, None) of truncations, in order."""
+    rotten: set[int] = attrs.Factory(set[int])
+    """Pages in which a bit rotted since they were written: who has checksums sees it."""
 
 
 @attrs.frozen(eq=False)
@@ -91,7 +94,7 @@ def survivors(names: Names, survival: Survival, chance: Random, *, ordered: bool
         old = found[path]
         if old not in renewed:
             content = _surviving(old, survival, chance)
-            renewed[old] = Inode(bytearray(content), content)
+            renewed[old] = Inode(bytearray(content), content, rotten=set(old.rotten))
         found[path] = renewed[old]
     return Names(found, dict(found), [], set(names.directories))
 

@@ -14,6 +14,7 @@ SQLite's own generator is one per process and seeded by the *default* VFS, whate
 uses: `deterministic_sqlite` takes care of that, once per run.
 """
 
+import errno
 from random import Random
 
 import apsw
@@ -66,7 +67,11 @@ class SimVfs(apsw.VFS):
             raise translated(error, apsw.SQLITE_IOERR) from error
         deletes = bool(wanted & apsw.SQLITE_OPEN_DELETEONCLOSE)
         return SimVfsFile(
-            self._disk, file, syncs_directory=syncs_directory, deletes_on_close=deletes
+            self._disk,
+            file,
+            syncs_directory=syncs_directory,
+            deletes_on_close=deletes,
+            has_checksums=bool(wanted & apsw.SQLITE_OPEN_MAIN_DB),
         )
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
@@ -105,12 +110,19 @@ class SimVfsFile:
     """The methods that SQLite calls on an open file."""
 
     def __init__(
-        self, disk: SimDisk, file: SimFile, *, syncs_directory: bool, deletes_on_close: bool
+        self,
+        disk: SimDisk,
+        file: SimFile,
+        *,
+        syncs_directory: bool,
+        deletes_on_close: bool,
+        has_checksums: bool,
     ) -> None:
         self._disk = disk
         self._file = file
         self._syncs_directory = syncs_directory
         self._deletes_on_close = deletes_on_close
+        self._has_checksums = has_checksums
         self._lock_level = 0
 
     def excepthook(self, etype: object, evalue: object, etraceback: object) -> bool:
@@ -118,9 +130,14 @@ class SimVfsFile:
 
     def xRead(self, amount: int, offset: int) -> bytes:
         try:
-            return self._file.read(offset, amount)
+            data = self._file.read(offset, amount)
         except OSError as error:
             raise translated(error, apsw.SQLITE_IOERR_READ) from error
+        if self._has_checksums and self._file.is_rotten(offset, amount):
+            # What SQLite's checksum VFS says in production; it needs real files.
+            rot = OSError(errno.EIO, "a page fails its checksum", self._file.path)
+            raise translated(rot, apsw.SQLITE_IOERR_DATA)
+        return data
 
     def xWrite(self, data: bytes, offset: int) -> None:
         try:
