@@ -365,7 +365,8 @@ class Model:
     def _grant(self, op: Grant) -> Result:
         if op.lease in self.leases:
             return LEASE_EXISTS
-        self.leases[op.lease] = op.ttl_s
+        if op.lease:  # Else the server chooses; only its answer tells.
+            self.leases[op.lease] = op.ttl_s
         return GrantDone(self.rev, op.lease, op.ttl_s)
 
 

@@ -216,7 +216,6 @@ class Replay:
         if isinstance(result, GrantDone) and isinstance(expected, GrantDone):
             asked = call.op
             if result.rev == expected.rev and result.ttl_s >= expected.ttl_s:
-                self.model.leases.pop(expected.lease, None)
                 self.model.leases[result.lease] = result.ttl_s
                 if getattr(asked, "lease", 0) in (0, result.lease):
                     return

@@ -18,7 +18,7 @@ class Bounds:
     """After healing, there is a leader within it; what is asked sooner may be refused."""
     watch_us: int = 5_000_000
     """After healing, a watcher is at most so far behind."""
-    lease_us: int = 10_000_000
+    lease_us: int = 4_000_000
     """A lease ends at most so long after its time: election, full TTL anew, expiry's rounds."""
     drift_ppm: int = 50_000
     """How much faster or slower than the clients' clock a member's may run."""
