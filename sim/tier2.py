@@ -6,7 +6,7 @@ heap moves time, and trio's clock shows it.
 
     heap event -> wakes members -> all tasks run until they wait -> next heap event or deadline
 
-trio shuffles tasks that may run; that is seeded here by a private switch (see `seed_scheduler`).
+trio shuffles tasks that may run; that is seeded by a private switch of it (`sim/tier2_clock.py`).
 """
 
 import gc
@@ -17,7 +17,6 @@ from random import Random
 from typing import Final, Literal
 
 import trio
-import trio.abc
 import trio.testing
 from attrs import evolve
 
@@ -41,6 +40,7 @@ from sim.plan import Options
 from sim.platter import Survival
 from sim.streams import End, Way, pair
 from sim.tier2_buggify import Buggify
+from sim.tier2_clock import WorldClock, seed_scheduler
 from sim.tier2_ground import Traits
 from sim.tier2_log import CommonLog
 from sim.tier2_machine import Machine
@@ -57,39 +57,6 @@ _ERRORS: Final[dict[str, Literal["", "read", "write", "sync"]]] = {
     "": "", "read": "read", "write": "write", "sync": "sync",
 }  # fmt: skip
 SPLITS: Final = 0.02
-
-
-class WorldClock(trio.abc.Clock):
-    """trio's clock: the world's time, which the heap alone moves."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def start_clock(self) -> None:
-        """Nothing runs by itself."""
-
-    def current_time(self) -> float:
-        return self._world.now_us / 1_000_000
-
-    def deadline_to_sleep_time(self, deadline: float) -> float:
-        """Return a time that nobody sleeps: the heap's task is what ends a wait."""
-        return 3600.0
-
-
-def seed_scheduler(seed: str) -> None:
-    """Let trio shuffle runnable tasks by this seed. Raises AssertionError if trio cannot any more.
-
-    The switch is trio's own, made for Hypothesis and private; an upgrade may move it.
-    """
-    from trio._core import _run  # pyright: ignore[reportPrivateUsage]
-
-    shuffle = getattr(_run, "_r", None)
-    switch = getattr(_run, "_ALLOW_DETERMINISTIC_SCHEDULING", None)
-    assert isinstance(shuffle, Random), "this trio has no _core._run._r: simulation needs it"
-    assert isinstance(switch, bool), "this trio has no switch for deterministic scheduling"
-    # trio writes it as a constant and tests it at each round.
-    _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]  # pyright: ignore
-    shuffle.seed(seed)
 
 
 class Tier2Cluster:

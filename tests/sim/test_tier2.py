@@ -8,7 +8,7 @@ import pytest
 
 from sim.ops import Failed, Op, Put, PutDone, Range, RangeDone, Txn, Unknown
 from sim.platter import Survival
-from sim.tier2 import seed_scheduler
+from sim.tier2_clock import seed_scheduler
 from tests.sources import CHECKOUT
 from tests.tier2_world import Told, play
 
