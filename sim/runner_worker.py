@@ -24,6 +24,7 @@ _CHECKS = {
     "INV-ONE-LEADER-PER-TERM": ("raft-safety", "A term has one leader."),
     "INV-LOG-MATCHES": ("raft-safety", _ONE_LOG),
     "INV-LEADER-COMPLETE": ("raft-safety", "Who is elected has all that was committed."),
+    "synced-and-gone": ("durability", "Durability: any completed operation is durable."),
     "INV-REPLY-AFTER-PERSIST": ("durability", "Durability: any completed operation is durable."),
     "INV-LOG-COVERS-STATE": ("durability", "Durability: any completed operation is durable."),
     "INV-SAME-INDEX-SAME-HASH": (
@@ -91,6 +92,9 @@ def broken(error: AssertionError, time_us: int = 0) -> Found:
         frame = frame.tb_next
     named = INVARIANT.search(words)
     name = named.group() if named else "assertion"
+    if "had been synced" in words:
+        # A member's own journal refuses: what it was told is durable is not there.
+        name = "synced-and-gone"
     check, guarantee = _CHECKS.get(name, ("invariant", _BUG))
     return Found(
         check,

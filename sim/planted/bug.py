@@ -89,7 +89,9 @@ LEADER_MS: Final = 2_500
 """By then somebody leads: a script's times count from here."""
 
 
-def script(*items: Item, end_ms: int = 3_000, **options: object) -> Callable[[], Plan]:
+def script(
+    *items: Item, end_ms: int = 3_000, seed: int = 1, **options: object
+) -> Callable[[], Plan]:
     """Return a maker of a plan that does exactly this, with nothing drawn."""
     shape = {
         "members": 3,
@@ -105,7 +107,7 @@ def script(*items: Item, end_ms: int = 3_000, **options: object) -> Callable[[],
     def make() -> Plan:
         later = (item._replace(time_ms=item.time_ms + LEADER_MS) for item in items)
         ordered = tuple(sorted(later, key=lambda item: item.time_ms))
-        return Plan(1, Options(**shape), ordered)  # type: ignore[arg-type]  # names of Options
+        return Plan(seed, Options(**shape), ordered)  # type: ignore[arg-type]  # names of Options
 
     return make
 

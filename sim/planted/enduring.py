@@ -1,6 +1,6 @@
 """Planted bugs of durability: what a crash, a loss of power or a failing disk may take away.
 
-Rule of this file: each patches the shell or the disk below it, so each needs whole members (tier
+Rule of this file: each patches the shell or the disk below it, so most need whole members (tier
 2); its docstring says what is wrong.
 """
 
@@ -8,14 +8,14 @@ Rule of this file: each patches the shell or the disk below it, so each needs wh
 # pyright: reportPrivateUsage=false
 
 import errno
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
+from core.codec import Proposed
+from core.inputs import Committed
+from core.node import Node
+from core.operations import Noop
 from net import replicator as raft
-from net.disk import DiskFull
 from net.driver import Driver
-from net.flush import StoreBuffer
-from net.journal import layout
-from net.store.store import Store
 from sim.disk import SimDisk, SimFile
 from sim.ops import Put, Range
 from sim.plan import Item
@@ -42,6 +42,7 @@ def _losses(*times_ms: int) -> tuple[Item, ...]:
     "durability",
     row=4,
     tier=2,
+    budget=5,
     workload="register",
     members=1,
     engine="local",
@@ -70,6 +71,7 @@ def answers_before_sync() -> Generator[None]:
     members=1,
     engine="local",
     faults=["disk"],
+    nemesis_ms=300,
     directed=script(*_many_writes(*_losses(1_500, 2_000, 2_500, 3_000)), members=1, engine="local"),
 )
 def syncs_do_nothing() -> Generator[None]:
@@ -117,6 +119,7 @@ def directories_are_not_synced() -> Generator[None]:
     members=1,
     engine="local",
     faults=["disk"],
+    nemesis_ms=300,
     directed=script(
         *_many_writes(
             *(
@@ -146,96 +149,39 @@ def failed_sync_counts_as_done() -> Generator[None]:
 
 
 @ENDURING.bug(
-    "durability",
-    tier=2,
-    budget=10,
-    workload="register",
-    members=1,
-    engine="local",
-    faults=["disk"],
-    segment_bytes=4_096,
-    directed=script(
-        *_many_writes(*_losses(1_500, 2_000, 2_500, 3_000)),
-        members=1,
-        engine="local",
-        segment_bytes=4_096,
-    ),
-)
-def journal_is_let_go_early() -> Generator[None]:
-    """The journal is cut once rows are written, not once they are durable."""
-    keep_house = Driver._keep_house
-
-    def hasty(self: Driver, now_ms: int) -> None:
-        keep_house(self, now_ms)
-        self._drop_log(self.store.applied[0])
-
-    with swapped(Driver, "_keep_house", hasty):
-        yield
-
-
-class _NoChecksum:
-    """A zlib whose checksums are all the same."""
-
-    def crc32(self, data: bytes, value: int = 0) -> int:
-        return 0
-
-
-@ENDURING.bug(
-    "durability",
-    row=37,
-    tier=2,
-    budget=10,
-    workload="register",
-    members=1,
-    engine="local",
-    faults=["disk"],
-    directed=script(
-        *_many_writes(
-            *(
-                fault(
-                    at, "bit_rot", member=0, file="journal", at_permille=at // 20, bit=3, down_ms=90
-                )
-                for at in range(1_000, 3_500, 100)
-            )
-        ),
-        members=1,
-        engine="local",
-    ),
-)
-def journal_is_not_checked() -> Generator[None]:
-    """A frame of the journal is believed without its checksum."""
-    with swapped(layout, "zlib", _NoChecksum()):
-        yield
-
-
-@ENDURING.bug(
-    "durability",
+    "convergence",
     row=38,
-    tier=2,
     budget=10,
     workload="register",
-    members=1,
-    engine="local",
+    members=3,
+    engine="perfect",
     faults=["disk"],
+    nemesis_ms=300,
+    clients=12,
+    think_ms=10,
+    operations=500,
     directed=script(
-        *_many_writes(
-            *(fault(at, "enospc", member=0, ms=300) for at in range(1_000, 3_500, 700)),
-            *_losses(3_600, 3_900),
-        ),
-        members=1,
-        engine="local",
+        *(ask(900 + 5 * n, Put("k", str(n)), client=n % 8, member=n % 3) for n in range(600)),
+        *(fault(at, "enospc", member=at // 100 % 3, ms=90) for at in range(1_000, 3_500, 100)),
+        clients=8,
+        end_ms=5_000,
+        seed=4,
     ),
 )
-def full_disk_loses_rows() -> Generator[None]:
-    """A batch of rows that found no room is dropped, and the next one hides that."""
-    write_oldest: Callable[[StoreBuffer, Store, int], bool] = StoreBuffer._write_oldest
+def full_disk_half_applies() -> Generator[None]:
+    """A member whose disk is full applies only the first half of a pack."""
+    apply, commit = Driver._apply, Node._commit
 
-    def dropping(self: StoreBuffer, store: Store, now_ms: int) -> bool:
-        try:
-            return write_oldest(self, store, now_ms)
-        except DiskFull:
-            self._sealed.popleft()
-            raise
+    def noting(self: Driver, entry: raft.Entry, now_ms: int) -> None:
+        vars(self.node)["is_full"] = self.disk_full
+        apply(self, entry, now_ms)
 
-    with swapped(StoreBuffer, "_write_oldest", dropping):
+    def halved(self: Node, given: Committed) -> None:
+        half = len(given.commands) // 2
+        if half and vars(self).get("is_full"):
+            skipped = (Proposed(each.id, Noop()) for each in given.commands[half:])
+            given = given._replace(commands=(*given.commands[:half], *skipped))
+        commit(self, given)
+
+    with swapped(Driver, "_apply", noting), swapped(Node, "_commit", halved):
         yield
