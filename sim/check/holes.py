@@ -23,6 +23,8 @@ from sim.check.wording import side
 from sim.history import Call, History, Watcher
 from sim.ops import (
     DeleteDone,
+    GrantDone,
+    KeepAliveDone,
     Kv,
     Op,
     PutDone,
@@ -117,6 +119,7 @@ class _Search:
         self.explainers = Explainers(calls)
         self.evidence = _evidence(history, is_watched=pictures is not None)
         self.still = Still(history)
+        self.ends = _ends(history)
         self.used: set[int] = set()
         self.replay = Replay(calls, Found(), self.model)
 
@@ -206,8 +209,9 @@ class _Search:
             if kv.lease:
                 keys.setdefault(kv.lease, []).append(kv.key)
         # A lease whose keys are the next time seen to be gone has probably ended by now.
-        ended = [each for each in sorted(keys) if self.still.go(keys[each], rev)]
-        return [*ended, *fillers, *[each for each in sorted(keys) if each not in ended]]
+        leases = sorted(keys, key=lambda each: (self.ends.get(each, 0), each))
+        ended = [each for each in leases if self.still.go(keys[each], rev)]
+        return [*ended, *fillers, *[each for each in leases if each not in ended]]
 
 
 class Pictures:
@@ -299,6 +303,19 @@ def apply_filler(model: Model, filler: Filler) -> bool:
     if isinstance(result, TxnDone):
         result = stamped(result, result.rev)
     return expected == result
+
+
+def _ends(history: History) -> dict[int, int]:
+    """Return when each lease should end: a guess that only orders what is tried."""
+    ends: dict[int, int] = {}
+    for call in history.calls:
+        result = call.result
+        if isinstance(result, GrantDone | KeepAliveDone) and result.ttl_s:
+            end_us = call.invoked_us + result.ttl_s * 1_000_000
+            ends[result.lease] = max(end_us, ends.get(result.lease, 0))
+        elif isinstance(call.op, Revoke):
+            ends[call.op.lease] = min(call.invoked_us, ends.get(call.op.lease, call.invoked_us))
+    return ends
 
 
 def _evidence(history: History, *, is_watched: bool) -> dict[int, Kv]:
