@@ -16,6 +16,7 @@ from core.node import Node
 from core.operations import Noop
 from net import replicator as raft
 from net.driver import Driver
+from sim import tier1_member
 from sim.disk import SimDisk, SimFile
 from sim.ops import Put, Range
 from sim.plan import Item
@@ -183,5 +184,7 @@ def full_disk_half_applies() -> Generator[None]:
             given = given._replace(commands=(*given.commands[:half], *skipped))
         commit(self, given)
 
-    with swapped(Driver, "_apply", noting), swapped(Node, "_commit", halved):
+    # A disk so slow that commands gather in packs.
+    slow = swapped(tier1_member, "SYNC_US", 40_000)
+    with slow, swapped(Driver, "_apply", noting), swapped(Node, "_commit", halved):
         yield
