@@ -19,6 +19,7 @@ from sim.perfect_log import PerfectLog
 from sim.perfect_messages import Gathered, pack, unpack
 from sim.perfect_reads import Asker, ReadRounds
 
+_NEVER_MS = 1 << 62
 KEPT_ENTRIES = 5
 """How many entries stay behind a cut, for followers a little behind."""
 
@@ -63,6 +64,8 @@ class PerfectEngine:
         self._greetings: list[int] = []
         self._now_ms = 0
         self._installing = 0
+        self._owed_ms = _NEVER_MS
+        """When to write the term again that a full disk refused."""
         self._out = Gathered()
         self._role = Role(self.term, 0, False)
 
@@ -85,15 +88,16 @@ class PerfectEngine:
         self._obey_ledger()
         for given in inputs:
             self._take(given, now_ms)
+        if now_ms >= self._owed_ms:
+            self._owed_ms = _NEVER_MS
+            self._persist([])
         self._greet()
         if self.is_leader:
             self._begin_rounds()
             self._replicate()
         self._hand_out()
-        role = self.role
-        if role != self._role:
-            self._role = role
-            out.role = role
+        if self.role != self._role:
+            self._role = out.role = self.role
         return out.whole(self._next_deadline_ms())
 
     # What the ledger sees.
@@ -156,8 +160,6 @@ class PerfectEngine:
                 self._snapshot(given)
             case raft.SnapshotInstalled():
                 self._installed(given.index)
-            case _:
-                pass
 
     def _obey_ledger(self) -> None:
         term = self._ledger.term_of(self._me, self.term)
@@ -174,19 +176,14 @@ class PerfectEngine:
         """Be a follower of this term's leader; whatever was asked of another is lost."""
         if term == self.term and leader == self.leader and not self.is_leader:
             return
-        was_term = self.term
         self.term = term
         self.is_leader = False
-        if leader == self.leader and term == was_term:
-            return
         self.leader = leader
-        for token in self._tokens.values():
-            self._out.resolved.append(Outcome(token, refused=False))
+        self._out.resolved += [Outcome(token, refused=False) for token in self._tokens.values()]
         self._tokens.clear()
         self._lose_offered()
-        if self._reads:
-            self._out.read_lost += self._reads
-            self._reads.clear()
+        self._out.read_lost += self._reads
+        self._reads.clear()
         for asker in self._rounds.lose():
             if asker.member == self._me:
                 self._out.read_lost.append(asker.token)
@@ -204,21 +201,20 @@ class PerfectEngine:
         self.leader = self._me
         for follower in self._peers.values():
             follower.begin(self._now_ms, self._log)
-        self._append([b""])
+        self._append(b"")
 
     def _propose(self, token: int, payload: bytes) -> None:
         if self.is_leader:
             self._tokens[self._log.last_index + 1] = token
-            self._append([payload])
+            self._append(payload)
         elif self.leader and self._peers[self.leader].is_linked:
             self._offered[token] = None
             self._send(self.leader, (say.OFFER, self.term, token, payload))
         else:
             self._out.resolved.append(Outcome(token, refused=True))
 
-    def _append(self, payloads: list[bytes]) -> None:
-        first = self._log.last_index + 1
-        entries = [Entry(first + n, self.term, payload) for n, payload in enumerate(payloads)]
+    def _append(self, payload: bytes) -> None:
+        entries = [Entry(self._log.last_index + 1, self.term, payload)]
         self._log.append(entries)
         self._persist(entries)
 
@@ -262,13 +258,13 @@ class PerfectEngine:
 
     def _try_again(self, peer: int) -> None:
         """Send what is not acknowledged once more; where nothing is, ask how far the peer is."""
-        if self._peers[peer].again(self._log):
-            self._send_append(peer, [], say.PROBE)
+        self._peers[peer].again(self._log)
+        self._send_append(peer, [], say.PROBE)
         if self._rounds.under_way:
             self._send_append(peer, [], self._rounds.under_way)
 
     def _waits_for(self, follower: Follower) -> bool:
-        return bool(self._rounds.under_way) or follower.lags(self._log)
+        return bool(self._rounds.under_way) or follower.lags(self._log, self._commit)
 
     def _send_append(self, peer: int, entries: list[Entry], number: int) -> None:
         follower = self._peers[peer]
@@ -307,7 +303,7 @@ class PerfectEngine:
             self._persist([])
         if kind == say.APPEND:
             if term < self.term:
-                self._send(peer, (say.ACK, self.term, -1, 0, 0))
+                self._ack(peer, -1)
             else:
                 self._appended(peer, *message[2:])
         elif kind == say.ACK:
@@ -335,7 +331,7 @@ class PerfectEngine:
             return
         if self.is_leader and term == self.term:
             self._taken[payload] = None
-            self._append([payload])
+            self._append(payload)
         else:
             self._send(peer, (say.REFUSAL, self.term, token))
 
@@ -348,13 +344,14 @@ class PerfectEngine:
         commit: int,
         number: int,
     ) -> None:
+        assert not self.is_leader, "INV-ONE-LEADER-PER-TERM"
         self._follow(self.term, peer)
         if self._installing:
             return
         if not self._log.matches(previous, previous_term):
             # Where the leader should try: what is committed here cannot differ.
             hint = min(self._commit, previous - 1)
-            self._send(peer, (say.ACK, self.term, hint, 1, number), self._term_sequence)
+            self._ack(peer, hint, 1, number, self._term_sequence)
             return
         fresh = self._log.fresh([Entry(*each) for each in packed])
         if fresh:
@@ -364,10 +361,10 @@ class PerfectEngine:
         if number > 0:
             # The round alone promises nothing but the term.
             settled = min(match, self._log.durable)
-            self._send(peer, (say.ACK, self.term, settled, 0, number), self._term_sequence)
+            self._ack(peer, settled, 0, number, self._term_sequence)
         if packed or number == say.PROBE:
             after = self._sequence if self._log.has_unsynced else 0
-            self._send(peer, (say.ACK, self.term, match, 0, 0), after)
+            self._ack(peer, match, 0, 0, after)
 
     def _write(self, fresh: list[Entry]) -> None:
         """Take a leader's entries, in place of those of an earlier one."""
@@ -380,12 +377,13 @@ class PerfectEngine:
         self._log.append(fresh)
         self._persist(fresh, truncate)
 
-    def _acknowledged(self, peer: int, match: int, is_hint: int, number: int) -> None:
+    def _acknowledged(self, peer: int, match: int, hint: int, number: int, commit: int) -> None:
         follower = self._peers[peer]
         follower.heard_ms = self._now_ms
+        follower.knows = max(follower.knows, commit)
         if number > 0:
             self._confirm(peer, number)
-        if is_hint:
+        if hint:
             follower.differs(match)
         elif follower.matches(match):
             self._advance()
@@ -440,6 +438,8 @@ class PerfectEngine:
         Nobody was told of it: messages that promise it never left. Others may hold it all the
         same, by this leader's appends, so its fate is open.
         """
+        if sequence <= self._term_sequence:
+            self._owed_ms = self._now_ms + RETRY_MS
         keep = self._log.withdraw(sequence)
         self._commit = min(self._commit, keep)
         for index in [index for index in self._tokens if index > keep]:
@@ -470,7 +470,7 @@ class PerfectEngine:
         self._commit = self._applied = index
         self._ledger.world.mark("snapshot installed")
         if self.leader:
-            self._send(self.leader, (say.ACK, self.term, index, 0, 0))
+            self._ack(self.leader, index)
 
     # Outputs.
 
@@ -489,8 +489,11 @@ class PerfectEngine:
     def _send(self, peer: int, message: tuple[object, ...], after: int = 0) -> None:
         self._out.send.append((peer, pack(message), after))
 
+    def _ack(self, peer: int, match: int, hint: int = 0, number: int = 0, after: int = 0) -> None:
+        self._send(peer, (say.ACK, self.term, match, hint, number, self._commit), after)
+
     def _next_deadline_ms(self) -> int | None:
-        if not self.is_leader:
-            return None
-        waits = [each.heard_ms for each in self._peers.values() if self._waits_for(each)]
-        return min(waits) + RETRY_MS if waits else None
+        peers = [each for each in self._peers.values() if self.is_leader and each.is_linked]
+        waits = [each.heard_ms + RETRY_MS for each in peers if self._waits_for(each)]
+        due_ms = min([self._owed_ms, *waits])
+        return None if due_ms == _NEVER_MS else due_ms

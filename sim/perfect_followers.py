@@ -23,6 +23,8 @@ class Follower:
     """The first entry to send it."""
     told: int = -1
     """The commit index that it was told."""
+    knows: int = 0
+    """The commit index that it acknowledged."""
     heard_ms: int = 0
     """When it last acknowledged, or was asked again."""
     snapshot_ms: int = 0
@@ -30,17 +32,16 @@ class Follower:
 
     def begin(self, now_ms: int, log: PerfectLog) -> None:
         """A new leader knows nothing of it, and hopes that it has everything."""
-        self.match, self.next, self.told = 0, log.last_index + 1, -1
+        self.match, self.next, self.told, self.knows = 0, log.last_index + 1, -1, 0
         self.heard_ms, self.snapshot_ms = now_ms, 0
 
-    def lags(self, log: PerfectLog) -> bool:
+    def lags(self, log: PerfectLog, commit: int) -> bool:
         """Whether something is not acknowledged yet."""
-        return self.match < log.last_index
+        return self.match < log.last_index or self.knows < commit
 
-    def again(self, log: PerfectLog) -> bool:
-        """Send anew what is not acknowledged; whether nothing ever was, so it must be asked."""
+    def again(self, log: PerfectLog) -> None:
+        """Send anew what is not acknowledged; where nothing ever was, it must be asked first."""
         self.next = (self.match or log.last_index) + 1
-        return not self.match
 
     def wants_snapshot(self, now_ms: int) -> bool:
         """Whether to send a snapshot now; then not again for long."""
