@@ -37,8 +37,7 @@ def witness(history: History) -> list[Changes] | None:
         is_all = spec.key in ("", "\0") and spec.end == "\0" and not spec.filters
         pending: list[Kv] = []
         for seen in watcher.seen:
-            if seen.events:
-                head = max(head, seen.events[-1].kv.mod)
+            head = max([head, seen.rev, *[event.kv.mod for event in seen.events[-1:]]])
             if not is_all:
                 continue
             pending += [_change(event) for event in seen.events]

@@ -98,8 +98,8 @@ def _head(history: History) -> int:
             head = max(head, rev)
     for watcher in history.watchers:
         for seen in watcher.seen:
-            head = max([head, *[event.kv.mod for event in seen.events]])
-    return head
+            head = max([head, seen.rev, *[event.kv.mod for event in seen.events]])
+    return max([head, *[cache.rev for cache in history.caches]])
 
 
 class _Search:
