@@ -12,8 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 
-from attrs import frozen
-
 from core import inputs as core_inputs
 from core.effects import AskLeader, Effect, EndStream, Erase, Notify, Propose, ReadIndex, Reply
 from core.ids import Index, MemberId, Term
@@ -28,7 +26,7 @@ from net.journal import PACK as PACK_FRAME
 from net.journal import Frame, HardState, Journal, SnapshotMark, StoreSwitch
 from net.metrics import Metrics
 from net.packs import Packs
-from net.questions import decode_answer, decode_question, encode_answer, encode_question
+from net.questions import Remote, decode_answer, decode_question, encode_answer, encode_question
 from net.replicator import Replicator
 from net.store.store import Store
 from net.tally import Scrubs, count_applied, count_facts, count_reads
@@ -52,14 +50,6 @@ from net.turns import Synced as Synced
 DEFAULT_PACE = Pace()
 TICK_MS = 50
 """How often time alone makes a turn: lease deadlines are this sharp."""
-
-
-@frozen(eq=False)
-class _Remote:
-    """Who waits for an answer on another member: token of a question that came from there."""
-
-    peer: int
-    number: int
 
 
 class Driver:
@@ -383,7 +373,7 @@ class Driver:
         elif channel == ASK:
             number, query = decode_question(data)
             self._remote += 1
-            self._perform(self.node.step(core_inputs.PeerAsked(_Remote(peer, number), query)), 0)
+            self._perform(self.node.step(core_inputs.PeerAsked(Remote(peer, number), query)), 0)
         elif channel == TELL:
             self._perform(self.node.step(core_inputs.LeaderTold(*decode_answer(data))), 0)
 
@@ -393,7 +383,7 @@ class Driver:
         here: list[Reply] = []
         for reply in io.replies:
             token = reply.token
-            if isinstance(token, _Remote):
+            if isinstance(token, Remote):
                 self._remote -= 1
                 answer = encode_answer(token.number, reply.answer)
                 io.sends.append(PeerMessage(token.peer, TELL, answer))

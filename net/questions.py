@@ -7,6 +7,7 @@ encoded or raises CodecError: the peer is of another version, or hostile.
 
 from struct import Struct
 from struct import error as StructError
+from typing import NamedTuple
 
 from core.answers import Answer, LeaseKeepAliveAnswer, LeaseTimeToLiveAnswer
 from core.codec import CodecError
@@ -22,6 +23,13 @@ _SIZE = Struct(">I")
 
 _KEEP_ALIVE, _TIME_TO_LIVE = 1, 2
 _FAILED = 0
+
+
+class Remote(NamedTuple):
+    """Who waits for an answer on another member: the token of a question that came from there."""
+
+    peer: int
+    number: int
 
 
 def encode_question(number: int, query: Query) -> bytes:
