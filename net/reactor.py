@@ -103,7 +103,7 @@ class Reactor:
         self._date = date
         self._connections: dict[int, Connection] = {}
         self._by_codec: dict[Codec, Connection] = {}
-        self._again: set[Connection] = set()
+        self._again: dict[Connection, None] = {}
         self._unread: Sequence[tuple[int, int]] = ()
         """Links that were ready, and whose turn has not come."""
         self._unfed: dict[int, int] = {}
@@ -187,7 +187,7 @@ class Reactor:
             return False
         while (link := self._sockets.accept()) is not None:
             self._accepted(link, now_ms)
-        touched, self._again = self._again, set()
+        touched, self._again = self._again, {}
         self._read_all(ready, touched, now_ms)
         if now_ms >= self._sweep_ms:
             self._sweep(now_ms)
@@ -208,7 +208,7 @@ class Reactor:
         return list(line.items())
 
     def _read_all(
-        self, ready: Sequence[tuple[int, int]], touched: set[Connection], now_ms: int
+        self, ready: Sequence[tuple[int, int]], touched: dict[Connection, None], now_ms: int
     ) -> None:
         """Read what is ready, in order; what exceeds a turn's share is first in the next turn."""
         connections = self._connections
@@ -223,7 +223,7 @@ class Reactor:
                 self._flush(connection)
             if what != WRITE and not connection.is_closed:
                 received += self._receive(connection, now_ms)
-                touched.add(connection)
+                touched[connection] = None
                 if received > TURN_BYTES_MAX or application.is_full:
                     self._unread = ready[at + 1 :]
                     break
@@ -233,14 +233,14 @@ class Reactor:
         due_ms = self.next_ms()
         return due_ms is not None and now_ms >= due_ms
 
-    def _flush_all(self, touched: set[Connection]) -> None:
+    def _flush_all(self, touched: dict[Connection, None]) -> None:
         application = self._application
         if application.dirty:
             by_codec = self._by_codec
             for codec in application.dirty:
                 connection = by_codec.get(codec)
                 if connection is not None:
-                    touched.add(connection)
+                    touched[connection] = None
             application.dirty.clear()
         for connection in touched:
             self._flush(connection)
@@ -257,7 +257,7 @@ class Reactor:
         if self._stop_ms is not None:
             self._drain(connection)
         else:
-            self._again.add(connection)
+            self._again[connection] = None
 
     def _open(self, link: Link, codec: Codec | None) -> Connection:
         connection = Connection(link, codec, 0)
@@ -275,7 +275,7 @@ class Reactor:
     def _touched(self, codec: Http1Connection) -> None:
         connection = self._by_codec.get(codec)
         if connection is not None:
-            self._again.add(connection)
+            self._again[connection] = None
 
     def _receive(self, connection: Connection, now_ms: int) -> int:
         """Read once from a ready link and feed its codec; return how many bytes came."""
@@ -366,7 +366,7 @@ class Reactor:
                 self.sent_bytes_total += size
                 if sent_bytes >= SEND_BYTES_MAX:
                     connection.unsent = unsent
-                    self._again.add(connection)
+                    self._again[connection] = None
                     return
         except OSError as error:
             self._lost(connection, str(error))
@@ -413,7 +413,7 @@ class Reactor:
             self._lost(connection, "closing")
         elif not connection.is_lingering:
             connection.codec.drain(self._now_ms())
-            self._again.add(connection)
+            self._again[connection] = None
 
     def _sweep(self, now_ms: int) -> None:
         """Act on the deadlines of the next few connections; come back soon if there are more."""
@@ -429,7 +429,7 @@ class Reactor:
                     self._lost(connection, "the client let a deadline pass")
             elif codec is not None and 0 < codec.next_deadline_ms <= now_ms:
                 codec.tick(now_ms)
-                self._again.add(connection)
+                self._again[connection] = None
         self._sweep_ms = now_ms if self._unswept else now_ms + SWEEP_MS
 
     def _lost(self, connection: Connection, reason: str) -> None:
@@ -453,7 +453,7 @@ class Reactor:
     def _forget(self, connection: Connection) -> None:
         connection.is_closed = True
         self._connections.pop(connection.link.handle, None)
-        self._again.discard(connection)
+        self._again.pop(connection, None)
         connection.link.close()
 
     def _log_close(self, connection: Connection, reason: str) -> None:
