@@ -1,0 +1,23 @@
+"""Shrunk plans that failed once, each named after what it does: none may fail again.
+
+The rule of this file: a plan is a file beside it and needs no generator, so it stays what it was.
+
+    log_cut_while_stalled      a member resumed to append behind a log cut meanwhile
+    full_disk_at_a_new_term    a term that a full disk refused was never written again, and all
+    full_disk_then_...         that depended on it was never said: the member stayed behind for ever
+"""
+
+from pathlib import Path
+
+import pytest
+
+from sim.plan_file import read_plan
+from sim.trial import attempt
+
+PLANS = sorted((Path(__file__).parent / "plans").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_a_plan_that_failed_once_does_not_fail_again(path: Path) -> None:
+    found = attempt(read_plan(path)).found
+    assert not found, [(each.klass, each.lines) for each in found]
