@@ -66,7 +66,7 @@ def apply_reads_the_clock() -> Generator[None]:
     row=17,
     workload="lease",
     members=3,
-    budget=8,
+    budget=12,
     directed=script(
         ask(900, Grant(7, 60)),
         *(ask(1_000 + 20 * n, AskPut(f"k{n}", "x", lease=7)) for n in range(5)),

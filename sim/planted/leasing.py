@@ -55,7 +55,7 @@ def _kept_by_the_old_leader(lease: int, at_ms: int) -> tuple[Item, ...]:
 @LEASING.bug(
     "linear",
     row=30,
-    budget=5,
+    budget=6,
     workload="lease",
     directed=script(*_LEASED, ask(1_200, Revoke(7)), ask(1_300, Range("k", "l"))),
 )

@@ -64,7 +64,7 @@ def _delays(mean_ms: int) -> tuple[Item, ...]:
 @READING.bug(
     "linear",
     row=1,
-    budget=8,
+    budget=12,
     workload="register",
     members=3,
     faults=["partition"],
@@ -93,15 +93,19 @@ def leader_reads_alone() -> Generator[None]:
 @READING.bug(
     "linear",
     row=45,
-    budget=20,
+    budget=12,
     workload="register",
     members=3,
-    faults=["partition", "process"],
+    nemesis_ms=1_000,
+    duration_ms=15_000,
+    watchers=1,
+    faults=["partition"],
     keys=1,
     clients=12,
-    think_ms=10,
+    think_ms=40,
     timeout_ms=400,
-    operations=500,
+    operations=1_000,
+    mix=["register.get", "register.put"],
     directed=script(*_cut_off_leaders(), clients=12, timeout_ms=400, end_ms=20_000),
 )
 def leader_trusts_its_last_round() -> Generator[None]:
