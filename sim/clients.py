@@ -29,7 +29,6 @@ from sim.ops import Compact, CompactDone, Op, Result, Unknown
 from sim.plan import Item, Options
 from sim.recorder import Recorder
 
-
 PATIENT_MS = 11_000
 """How long a client waits for an answer once all faults are over."""
 
