@@ -36,6 +36,7 @@ class PerfectEngine:
         base: tuple[int, int],
         entries: Sequence[Entry],
         message_bytes: int,
+        lossy: bool = False,
     ) -> None:
         self.term = ledger.term_of(member_id, bounds.hard_state.term)
         self.is_leader = False
@@ -47,6 +48,7 @@ class PerfectEngine:
         self._applied = bounds.applied_index
         self._hint = bounds.hard_state.commit
         self._message_bytes = message_bytes
+        self._lossy = lossy
         self._sequence = 0
         self._term_sequence = 0
         """The persist that makes the term durable."""
@@ -160,6 +162,8 @@ class PerfectEngine:
                 self._snapshot(given)
             case raft.SnapshotInstalled():
                 self._installed(given.index)
+            case raft.Transfer() | raft.Tick():
+                pass
 
     def _obey_ledger(self) -> None:
         term = self._ledger.term_of(self._me, self.term)
@@ -264,7 +268,8 @@ class PerfectEngine:
             self._send_append(peer, [], self._rounds.under_way)
 
     def _waits_for(self, follower: Follower) -> bool:
-        return bool(self._rounds.under_way) or follower.lags(self._log, self._commit)
+        owed = self._commit if self._lossy else 0
+        return bool(self._rounds.under_way) or follower.lags(self._log, owed)
 
     def _send_append(self, peer: int, entries: list[Entry], number: int) -> None:
         follower = self._peers[peer]
@@ -294,8 +299,7 @@ class PerfectEngine:
 
     # Messages.
 
-    def _receive(self, peer: int, message: tuple[Any, ...]) -> None:
-        # Any: marshal gives what the peer's engine packed, in the shapes of this file's table.
+    def _receive(self, peer: int, message: tuple[Any, ...]) -> None:  # any: see `unpack`
         kind, term = message[0], message[1]
         if term > self.term:
             self._ledger.adopt(self._me, term)
@@ -390,10 +394,8 @@ class PerfectEngine:
 
     def _advance(self) -> None:
         """Commit what a majority holds durably, if it is of this term."""
-        reached = sorted(
-            [self._log.durable, *(each.match for each in self._peers.values())], reverse=True
-        )
-        index = reached[self._ledger.majority - 1]
+        matches = [each.match for each in self._peers.values()]
+        index = sorted([self._log.durable, *matches])[-self._ledger.majority]
         if index > self._commit and self._log.term_at(index) == self.term:
             self._commit_to(index)
 
@@ -435,8 +437,7 @@ class PerfectEngine:
     def _withdraw(self, sequence: int) -> None:
         """The disk has no room: what was not written from here on is not in the log.
 
-        Nobody was told of it: messages that promise it never left. Others may hold it all the
-        same, by this leader's appends, so its fate is open.
+        Nobody was told of it, but others may hold it by this leader's appends: its fate is open.
         """
         if sequence <= self._term_sequence:
             self._owed_ms = self._now_ms + RETRY_MS

@@ -193,6 +193,7 @@ class Member:
             base=(log.base_index, log.base_term),
             entries=log.entries,
             message_bytes=self.options.pack_bytes,
+            lossy=self.options.datagrams,
         )
         self.ledger.engines[self.id] = engine
         return engine

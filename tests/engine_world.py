@@ -53,6 +53,7 @@ class EngineMember:
             base=(self.log.base_index, self.log.base_term),
             entries=self.log.entries,
             message_bytes=200,
+            lossy=self.world.network.datagrams,
         )
         self.world.ledger.engines[self.id] = self.engine
         self.world.network.attach(self.id - 1, self)
