@@ -5,8 +5,10 @@ are found that a history shows. The others are counted by the world while it run
 Nothing is judged. Cost: one pass over calls, watchers, log and faults.
 """
 
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from sim.history import NEVER_US, Call, Expire, History, Seen, Watcher
@@ -100,17 +102,40 @@ _LOG: Final = (
     Mark("lease expired with keys", "and took keys with it", ("INV-LEASE-KEYS",)),
     Mark("expiry after an election", "a lease expired in a later term than its grant's",
          ("INV-LEASE-NOT-EARLY",)),
-    Mark("expiry that changed nothing", "a lease was renewed or gone when its expiry was applied"),
 )  # fmt: skip
 
+_WORLD: Final = (
+    Mark("election", "somebody was elected", ("INV-LEADER-COMPLETE",)),
+    Mark("log cut", "a member let go of log that its store holds", ("INV-LOG-COVERS-STATE",)),
+    Mark("snapshot installed", "a member went on from another's snapshot",
+         ("INV-LOADED-ONCE", "INV-SNAPSHOT-STAGED", "INV-APPLY-ONCE")),
+    Mark("conflict truncated", "a member gave up entries that another leader did not have",
+         ("INV-JOURNAL-CONTIGUOUS",)),
+    Mark("stream ended without a leader", "a watch that wants a leader was ended for lack of one"),
+    Mark("ended at persist.before", "a member died just before it wrote its journal"),
+    Mark("ended at persist.after", "a member died just after it wrote its journal",
+         ("INV-REPLY-AFTER-PERSIST",)),
+    Mark("ended at send.before", "a member died just before a message left",
+         ("INV-SEND-AFTER-PERSIST",)),
+    Mark("ended at apply.before", "a member died just before it applied a pack"),
+    Mark("ended at answer.after", "a member died just after it answered",
+         ("INV-REPLY-AFTER-COMMIT",)),
+    Mark("ended at store.before", "a member died just before it wrote its store",
+         ("INV-STORE-FORWARD", "INV-CHANGE-DENSE")),
+)  # fmt: skip
+"""Counted by the world."""
+
+_FILES_ONLY: Final = ("bit_rot", "truncate")
+"""What tier 1, which has no files, cannot do."""
+
 _FAULTS: Final = tuple(
-    Mark(f"fault {dish.name}", dish.meaning, tier=2 if dish.group == "disk" else 1)
+    Mark(f"fault {dish.name}", dish.meaning, tier=2 if dish.name in _FILES_ONLY else 1)
     for dish in DISHES
-    if dish.drawn and dish.by == "world" and dish.name != "noise"
+    if dish.drawn and dish.by == "world" and dish.name != "restore"
 )
 
 MARKS: Final[Mapping[str, Mark]] = {
-    mark.name: mark for mark in (*_CALLS, *_WATCHES, *_LOG, *_FAULTS)
+    mark.name: mark for mark in (*_CALLS, *_WATCHES, *_LOG, *_WORLD, *_FAULTS)
 }
 
 
@@ -132,6 +157,7 @@ def marks_of(run: Run) -> dict[str, int]:
 
 def _of_calls(history: History) -> Iterator[str]:
     in_log = {logged.call for logged in history.log or () if logged.call is not None}
+    elected_us = _changes_of_term(history)
     acknowledged = 0
     """The highest revision acknowledged so far, in order of invocation: a lower bound."""
     for call in history.calls:
@@ -144,9 +170,18 @@ def _of_calls(history: History) -> Iterator[str]:
             yield from _of_failure(op, result)
         else:
             yield from _of_answer(call, acknowledged)
+            place = bisect(elected_us, call.invoked_us)
+            if place < len(elected_us) and elected_us[place] < call.returned_us:
+                yield "answered across a change of term"
             assert not isinstance(result, Unknown), "told apart above"
             if not _is_serializable(op):
                 acknowledged = max(acknowledged, result.rev)
+
+
+def _changes_of_term(history: History) -> list[int]:
+    """Return when the first entry of each new term was applied, in order."""
+    log = history.log or ()
+    return [after.time_us for before, after in pairwise(log) if before.term != after.term]
 
 
 def _of_failure(op: Op, failed: Failed) -> Iterator[str]:
