@@ -19,6 +19,7 @@ from net.disk import DiskFull
 from net.faultpoint import faultpoint
 from net.store.batch import Batch, ChangeRow
 from net.store.errors import StoreHeld
+from net.store.meta import STATE_NOTE
 from net.store.store import Store
 
 
@@ -187,6 +188,7 @@ class StoreBuffer:
             alarms=self._alarms,
             scrubbed=scrubbed,
             chain_hash=state.chain_hash.to_bytes(8, "big"),
+            notes={STATE_NOTE: f"{state.state_hash():016x}"},
         )
         self._sealed.append(batch)
         self._changes = []

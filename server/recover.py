@@ -31,7 +31,7 @@ from net.local import LocalEngine
 from net.metrics import Metrics
 from net.packs import decode_entry
 from net.store.batch import Batch, Identity
-from net.store.meta import JOURNAL_BEGINS, JOURNAL_NOTE
+from net.store.meta import JOURNAL_BEGINS, JOURNAL_NOTE, STATE_NOTE
 from net.store.store import Store
 from net.telemetry import Logger
 
@@ -275,7 +275,11 @@ def facts_of(store: Store) -> Facts:
 def _load(store: Store) -> tuple[State, list[int]]:
     gc.disable()
     try:
-        return load(facts_of(store), store.rows())
+        state, dead = load(facts_of(store), store.rows())
+        wanted = store.meta.notes.get(STATE_NOTE)
+        if wanted and wanted != f"{state.state_hash():016x}":
+            raise BrokenStateError("its rows are not those that were written")
+        return state, dead
     except BrokenStateError as error:
         raise RefusedToStartError(
             f"{store.path} contradicts itself: {error}; see trine check, restore a snapshot"

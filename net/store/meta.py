@@ -57,6 +57,8 @@ def after(before: Meta, batch: Batch) -> Meta:
 
 JOURNAL_NOTE = "journal"
 """The note that says whether a journal must be there."""
+STATE_NOTE = "state_hash"
+"""The note with the hash of the state that the rows make, as sixteen hexadecimal digits."""
 JOURNAL_BEGINS = "begins behind the applied index"
 """Only a restored directory says so, until its member has begun the journal."""
 

@@ -143,12 +143,11 @@ def _bumped(facts: Meta, bump: int, mark_compacted: bool) -> Meta:
     if revision > _REVISION_MAX:
         raise StoreError(f"revision {facts.revision} cannot be raised by {bump}")
     compact_revision = revision if mark_compacted else facts.compact_revision
-    return attrs.evolve(
-        facts,
-        revision=revision,
-        compact_revision=compact_revision,
-        notes={**facts.notes, meta.JOURNAL_NOTE: meta.JOURNAL_BEGINS},
-    )
+    # The state is another one now: its hash is written anew with the first batch.
+    notes = {**facts.notes, meta.JOURNAL_NOTE: meta.JOURNAL_BEGINS}
+    if meta.STATE_NOTE in notes:
+        notes[meta.STATE_NOTE] = ""
+    return attrs.evolve(facts, revision=revision, compact_revision=compact_revision, notes=notes)
 
 
 def _rewrite(database: Database, before: Meta, after: Meta, *, new_cluster: bool = False) -> None:
