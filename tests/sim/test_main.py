@@ -16,8 +16,9 @@ from sim.ops import Put
 from sim.plan import Options, Plan
 from sim.plan_file import read_plan, write_plan
 from sim.planted import BUGS
-from sim.planted.bug import ask, script
-from sim.trial import directed_plan, plan_of
+from sim.planted.bug import LEADER_MS, ask, script
+from sim.runner_task import Task
+from sim.trial import directed_plan, perform, plan_of
 
 
 class Told(NamedTuple):
@@ -124,9 +125,9 @@ def test_every_directed_plan_is_a_plan_that_can_be_saved(tmp_path: Path) -> None
 
 def test_a_script_is_in_order_of_time() -> None:
     plan = script(ask(20, Put("b", "2")), ask(10, Put("a", "1")), members=1)()
-    assert [item.time_ms for item in plan.items] == [10, 20]
+    assert [item.time_ms - LEADER_MS for item in plan.items] == [10, 20]
     assert plan.options == Options(
-        members=1, clients=4, watchers=4, duration_ms=3_000, snapshot_entries=0
+        members=1, clients=4, watchers=4, duration_ms=LEADER_MS + 3_000, snapshot_entries=0
     )
     assert plan == Plan(1, plan.options, plan.items)
 
@@ -144,3 +145,63 @@ def test_a_commit_is_unpacked_beside_the_working_tree(tmp_path: Path) -> None:
     assert ((here / "file").read_text(), (root / "file").read_text()) == ("old", "new")
     with pytest.raises(CheckoutError, match="nosuch: fatal: not a valid object name"):
         unpack("nosuch", here, root)
+
+
+@pytest.fixture
+def failing(tmp_path: Path) -> Path:
+    """A saved plan that fails: a short one, with its bug planted."""
+    file = tmp_path / "failing.jsonl"
+    write_plan(file, directed_plan("revoke_in_several_revisions"))
+    return file
+
+
+def test_replaying_a_failing_plan_tells_the_guarantee_and_both_sides(failing: Path) -> None:
+    told = trine_sim("replay", str(failing))
+    assert told.code == 1
+    assert "FAIL lease/one-revision" in told.out
+    assert "    guarantee: When a lease ends, all its keys are deleted in one revision." in told.out
+    assert "trace lines before the first error:" in told.out
+    assert "planted: revoke_in_several_revisions" in told.out
+
+
+def test_replaying_shows_the_trace_whole_or_around_a_second(failing: Path) -> None:
+    whole = trine_sim("replay", str(failing), "--trace").out
+    around = trine_sim("replay", str(failing), "--at", "3.6").out
+    assert " m0 start " in whole
+    assert " m0 start " not in around
+    assert " turn " in around
+
+
+def test_a_clean_seed_replays_to_the_same_digest() -> None:
+    once, again = (trine_sim("replay", "3", "--workload", "register") for _ in range(2))
+    assert once == again
+    assert once.code == 0
+    assert "clean" in once.out
+
+
+def test_a_failing_plan_shrinks_to_one_that_fails_the_same_way(
+    failing: Path, tmp_path: Path
+) -> None:
+    small = tmp_path / "small.jsonl"
+    told = trine_sim("shrink", str(failing), "-o", str(small))
+    assert told.code == 1
+    assert "lease/one-revision: 5 items became " in told.out
+    assert len(read_plan(small).items) <= 4
+    assert trine_sim("replay", str(small)).code == 1
+
+
+def test_what_does_not_fail_cannot_be_shrunk(tmp_path: Path) -> None:
+    told = trine_sim("shrink", "3", "-o", str(tmp_path / "small.jsonl"))
+    assert told == Told(
+        2, "", "trine sim shrink: the plan does not fail: there is nothing to shrink\n"
+    )
+
+
+def test_a_saved_history_is_judged_as_the_run_was(failing: Path, tmp_path: Path) -> None:
+    kept = perform(Task(0, 1, plan_file=str(failing), keep=str(tmp_path / "out")))
+    assert kept.found[0].check == "lease"
+    assert kept.tail
+    history = kept.kept.replace(".plan.", ".history.")
+    told = trine_sim("check", history)
+    assert told.code == 1
+    assert "FAIL lease/one-revision" in told.out
