@@ -30,6 +30,7 @@ _WRITES = tuple(ask(900 + 50 * n, Put("k", str(n))) for n in range(4))
     "linear",
     row=20,
     workload="compaction",
+    budget=4,
     directed=script(*_WRITES, ask(1_200, Compact(5)), ask(1_300, Range("k"))),
 )
 def compaction_deletes_a_live_key() -> Generator[None]:
@@ -75,6 +76,9 @@ def compaction_off_by_one() -> Generator[None]:
     row=22,
     budget=20,
     workload="compaction",
+    watchers=6,
+    operations=500,
+    keys=3,
     directed=script(
         *_WRITES, ask(1_150, Delete("k")), ask(1_200, Compact(6)), watch(1_400, "k", rev=6)
     ),
@@ -121,6 +125,7 @@ def compacted_reads_are_answered() -> Generator[None]:
 @COMPACTING.bug(
     "compaction",
     workload="compaction",
+    budget=4,
     directed=script(*_WRITES, ask(1_200, Compact(4)), ask(1_300, Range("k", rev=4))),
 )
 def reads_at_the_compact_revision_are_refused() -> Generator[None]:

@@ -8,13 +8,29 @@ engine's inside (votes, terms, truncation) come with that engine.
 # pyright: reportPrivateUsage=false
 
 from collections.abc import Generator
+from contextlib import AbstractContextManager
 
 from sim import tier1_member
+from sim.ledger import Ledger
 from sim.ops import Put
 from sim.perfect import PerfectEngine
 from sim.planted.bug import Catalogue, ask, fault, script, swapped
 
 ORDERING = Catalogue()
+
+
+def unnoticed() -> AbstractContextManager[None]:
+    """Let a leader that is cut off go on leading until somebody tells it: raft asks no more."""
+    overdue = Ledger._overdue
+
+    def patient(self: Ledger, member: int) -> bool:
+        engine = self.engines.get(member)
+        if engine is not None and engine.is_leader:
+            return False
+        return overdue(self, member)
+
+    return swapped(Ledger, "_overdue", patient)
+
 
 _WRITES = tuple(ask(900 + 10 * n, Put("k", str(n)), client=n % 4, member=n % 3) for n in range(300))
 

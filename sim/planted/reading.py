@@ -22,6 +22,7 @@ from core.state import State
 from sim.ops import Grant, Put, Range, TimeToLive
 from sim.plan import Item
 from sim.planted.bug import Catalogue, ask, fault, script, swapped
+from sim.planted.ordering import unnoticed
 
 READING = Catalogue()
 
@@ -64,7 +65,7 @@ def _delays(mean_ms: int) -> tuple[Item, ...]:
 @READING.bug(
     "linear",
     row=1,
-    budget=12,
+    budget=8,
     workload="register",
     members=3,
     faults=["partition"],
@@ -86,14 +87,14 @@ def leader_reads_alone() -> Generator[None]:
         else:
             ask_node(self, given)
 
-    with swapped(node.Node, "_ask", trusting):
+    with unnoticed(), swapped(node.Node, "_ask", trusting):
         yield
 
 
 @READING.bug(
     "linear",
     row=45,
-    budget=12,
+    budget=8,
     workload="register",
     members=3,
     nemesis_ms=1_000,
@@ -124,7 +125,8 @@ def leader_trusts_its_last_round() -> Generator[None]:
         else:
             ask_node(self, given)
 
-    with swapped(node.Node, "_ask", trusting), swapped(node.Node, "_read_ready", confirmed):
+    asks = swapped(node.Node, "_ask", trusting)
+    with unnoticed(), asks, swapped(node.Node, "_read_ready", confirmed):
         yield
 
 
@@ -218,6 +220,7 @@ def late_reads_join_a_round() -> Generator[None]:
 @READING.bug(
     "linear",
     workload="register",
+    budget=4,
     directed=script(
         *(ask(900 + 100 * n, Put("k", str(n))) for n in range(3)), ask(1_500, Range("k", rev=2))
     ),

@@ -34,7 +34,11 @@ _WRITES = tuple(ask(900 + 50 * n, Put(f"k{n % 2}", str(n))) for n in range(6))
 
 
 @WATCHING.bug(
-    "watch", row=25, workload="watch", directed=script(*_WRITES, watch(1_300, "k", "l", rev=3))
+    "watch",
+    row=25,
+    workload="watch",
+    budget=4,
+    directed=script(*_WRITES, watch(1_300, "k", "l", rev=3)),
 )
 def watch_resumes_too_late() -> Generator[None]:
     """A watch from a past revision misses the changes of that revision."""
@@ -50,7 +54,11 @@ def watch_resumes_too_late() -> Generator[None]:
 
 
 @WATCHING.bug(
-    "watch", row=25, workload="watch", directed=script(*_WRITES, watch(1_300, "k", "l", rev=4))
+    "watch",
+    row=25,
+    workload="watch",
+    budget=4,
+    directed=script(*_WRITES, watch(1_300, "k", "l", rev=4)),
 )
 def watch_resumes_too_early() -> Generator[None]:
     """A watch from a past revision repeats the changes of the one before."""
@@ -72,6 +80,7 @@ def watch_resumes_too_early() -> Generator[None]:
     watchers=6,
     operations=500,
     think_ms=10,
+    budget=8,
     directed=script(
         *(ask(900 + n, Put("k", str(n)), client=n % 4) for n in range(400)),
         *(watch(1_000 + 7 * n, "k", rev=2, watcher=n) for n in range(4)),
@@ -191,6 +200,7 @@ def slow_watcher_loses_events() -> Generator[None]:
 @WATCHING.bug(
     "watch",
     workload="watch",
+    budget=4,
     directed=script(
         watch(800, "k", filters=["nodelete"]), ask(1_000, Put("k", "1")), ask(1_100, Delete("k"))
     ),
@@ -209,6 +219,7 @@ def filters_are_swapped() -> Generator[None]:
 @WATCHING.bug(
     "watch",
     workload="watch",
+    budget=5,
     directed=script(watch(800, "k", "l", rev=6), *_WRITES),
 )
 def future_watch_begins_now() -> Generator[None]:
@@ -243,6 +254,10 @@ def _lagging(*watches: Item) -> Callable[[], Plan]:
     members=3,
     snapshot_entries=20,
     faults=["partition", "process"],
+    watchers=6,
+    operations=500,
+    think_ms=10,
+    duration_ms=30_000,
     directed=_lagging(watch(1_000, "k", member=2)),
 )
 def watchers_stay_behind_after_install() -> Generator[None]:
@@ -263,6 +278,10 @@ def watchers_stay_behind_after_install() -> Generator[None]:
     members=3,
     snapshot_entries=20,
     faults=["partition", "process", "operations"],
+    watchers=6,
+    operations=500,
+    think_ms=10,
+    duration_ms=30_000,
     directed=_lagging(
         watch(1_000, "k", member=2),
         ask(4_200, Compact(140), client=3),
