@@ -12,6 +12,7 @@ stays in the history as it is for the checks to say.
 
 import gc
 from collections.abc import Generator, Mapping
+from typing import cast
 
 from attrs import asdict, define, field
 
@@ -176,5 +177,5 @@ def _settle(world: World, cluster: Cluster) -> Generator[int, None, None]:
 def _facts(plan: Plan, tier: int) -> dict[str, Json]:
     options: dict[str, Json] = {}
     for name, value in asdict(plan.options).items():
-        options[name] = list(value) if isinstance(value, tuple) else value
+        options[name] = list(cast(tuple[str, ...], value)) if isinstance(value, tuple) else value
     return {"seed": plan.seed, "tier": tier, "options": options}

@@ -66,9 +66,7 @@ def test_a_wrong_command_is_refused() -> None:
     assert "No such command 'serv'." in told.err
 
 
-@pytest.mark.parametrize(
-    ("name", "what"), [("jepsen", "the black-box harness")]
-)
+@pytest.mark.parametrize(("name", "what"), [("jepsen", "the black-box harness")])
 def test_what_is_not_in_this_build_says_so(name: str, what: str) -> None:
     assert trine(name, "run", "--seed=1") == Told(
         2, "", f"trine {name}, {what}, is not in this build.\n"
