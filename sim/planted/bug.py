@@ -24,7 +24,7 @@ class Bug:
 
     name: str
     row: int
-    """Its row in docs/SIMULATOR.md; 0 for one that was added since."""
+    """Its row in the catalogue of docs/PLANTED.md; 0 for one that was added since."""
     words: str
     check: str
     """Which check must catch it."""

@@ -5,6 +5,7 @@ The rule of this file: it runs what `trine sim bugs --quick` runs, in at most a 
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -109,3 +110,12 @@ def test_quick_is_one_start_and_whole_is_several(bug: Bug) -> None:
         (0, bug.budget * 3, False),
     ]
     assert len(hunts_of([bug], quick=False)) == 6
+
+
+def test_the_page_of_planted_bugs_lists_them_all_as_they_are() -> None:
+    page = Path(__file__).parents[2] / "docs" / "PLANTED.md"
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if line[:3] == "| `"]
+    assert [(row[0].strip("| `"), *row[1:6]) for row in rows] == [
+        (bug.name, str(bug.row or "-"), bug.words, bug.check, str(bug.tier), str(bug.budget))
+        for bug in BUGS.values()
+    ]
