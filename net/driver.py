@@ -236,11 +236,13 @@ class Driver:
             inputs = self._raft_inputs
             self._raft_inputs = []
             out = self.engine.step(now_ms, inputs)
-            refused = False
+            refused = 0
             for persist in out.persist:
-                refused = self._persist(persist, refused) or refused
+                if not self._persist(persist, refused):
+                    refused = refused or persist.sequence
             for peer, data, after in out.send:
-                self._send(PeerMessage(peer, RAFT, data), after)
+                if not refused or after < refused:
+                    self._send(PeerMessage(peer, RAFT, data), after)
             if out.install is not None:
                 self._install(out.install)
             for outcome in out.resolved:
@@ -267,8 +269,8 @@ class Driver:
                     staged.discard()
                 self._staged.clear()
 
-    def _persist(self, persist: raft.Persist, refused: bool) -> bool:
-        """Append one batch; whether it was refused, as is all that follows a refused one."""
+    def _persist(self, persist: raft.Persist, refused: int) -> bool:
+        """Append one batch, or refuse it, as is all that follows a refused one."""
         frames: list[Frame] = []
         if persist.hard_state is not None:
             term, vote, commit = persist.hard_state
@@ -282,16 +284,16 @@ class Driver:
         if persist.drop_to is not None:
             self.journal.drop_to(Index(persist.drop_to))
         if not persist.sequence:
-            return refused
+            return True
         if refused or not self._append(frames):
             self._raft_inputs.append(raft.PersistRefused(persist.sequence))
             # What depended on it must never leave.
             while self._gated and self._gated[-1][0] >= persist.sequence:
                 self._gated.pop()
-            return True
+            return False
         self._unsynced.append((self._appended, persist.sequence, None))
         self.metrics.wal_write_bytes += sum(len(frame.payload) + 32 for frame in frames)
-        return False
+        return True
 
     def append_switch(self, generation: int, index: int, then: Callable[[], None]) -> bool:
         """Write the frame that makes another store generation the valid one; False: disk full.
