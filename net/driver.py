@@ -128,16 +128,20 @@ class Driver:
                 node_inputs.append(given)  # type: ignore[arg-type]  # all others are the core's
             else:
                 take(given)
-        self._step_engine(now_ms)
+        if self._raft_inputs:
+            self._step_engine(now_ms)
         if self._untold_full:
             self._untold_full = False
             self._perform(node.step(core_inputs.Refused((), disk_full=True)), now_ms)
-        self._perform(chain.from_iterable(map(node.step, node_inputs)), now_ms)
-        self._perform(node.begin_reads(), now_ms)
+        if node_inputs:
+            self._perform(chain.from_iterable(map(node.step, node_inputs)), now_ms)
+        if reads := node.begin_reads():
+            self._perform(reads, now_ms)
         if now_ms >= self._tick_at_ms:
             self._tick(now_ms)
         self._propose_batch()
-        self._step_engine(now_ms)
+        if self._raft_inputs:
+            self._step_engine(now_ms)
         if node.has_work():
             began_us = self.clock_us()
             effects = node.work()

@@ -8,7 +8,7 @@ answers; a transport carries the channel's number and the bytes, in order, and l
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from core.effects import Notify, Reply
 from core.errors import Failure
@@ -110,20 +110,25 @@ class Job:
     run: Callable[[], object]
 
 
-@define
 class Io:
-    """What one turn wants done outside."""
+    """What one turn wants done outside. One is made a turn: plain lists, made by hand."""
 
-    replies: list[Reply] = field(factory=list[Reply])
-    notices: list[Notify] = field(factory=list[Notify])
-    ended: list[tuple[WatchStream, Failure]] = field(factory=list[tuple[WatchStream, Failure]])
-    """Watch RPCs to end with a status."""
-    jobs: list[Job] = field(factory=list[Job])
-    sends: list[PeerMessage] = field(factory=list[PeerMessage])
-    snapshots: list[tuple[int, int]] = field(factory=list[tuple[int, int]])
-    """(peer, index): send it the store, at that index or later; then `SnapshotGone`."""
-    sync: int = 0
-    """If not 0: call `journal.sync` in the sync thread, then give `Synced` of this number."""
-    busy: bool = False
-    """More bounded work waits: take another turn soon."""
-    next_deadline_ms: int = 0
+    __slots__ = (
+        "busy", "ended", "jobs", "next_deadline_ms", "notices", "replies", "sends", "snapshots",
+        "sync",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.replies: list[Reply] = []
+        self.notices: list[Notify] = []
+        self.ended: list[tuple[WatchStream, Failure]] = []
+        """Watch RPCs to end with a status."""
+        self.jobs: list[Job] = []
+        self.sends: list[PeerMessage] = []
+        self.snapshots: list[tuple[int, int]] = []
+        """(peer, index): send it the store, at that index or later; then `SnapshotGone`."""
+        self.sync = 0
+        """If not 0: call `journal.sync` in the sync thread, then give `Synced` of this number."""
+        self.busy = False
+        """More bounded work waits: take another turn soon."""
+        self.next_deadline_ms = 0

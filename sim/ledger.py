@@ -217,7 +217,8 @@ class Ledger:
 
     def term_of(self, member: int, term: int) -> int:
         """Return the term that a member is in, given the one it remembers."""
-        return max(term, self.promised.get(member, 0))
+        promised = self.promised.get(member, 0)
+        return promised if promised > term else term
 
     def adopt(self, member: int, term: int) -> None:
         """A member takes part in a term."""

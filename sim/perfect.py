@@ -50,8 +50,7 @@ class PerfectEngine:
         self._message_bytes = message_bytes
         self._lossy = lossy
         self._sequence = 0
-        self._term_sequence = 0
-        """The persist that makes the term durable."""
+        self._term_sequence = 0  # the persist that makes the term durable
         self._peers = {each: Follower() for each in ledger.ids if each != member_id}
         self._taken: dict[bytes, None] = {}
         """Packs that came from others: one may come twice where links are no connections."""
@@ -60,23 +59,23 @@ class PerfectEngine:
         """Own tokens that are with the leader."""
         self._tokens: dict[int, int] = {}
         """Own proposals in this log: index -> token."""
-        self._offered: dict[int, None] = {}
-        """Own proposals that are with the leader."""
+        self._offered: dict[int, None] = {}  # own proposals that are with the leader
         self._lost_leader = False
         self._greetings: list[int] = []
         self._now_ms = 0
         self._installing = 0
-        self._owed_ms = _NEVER_MS
-        """When to write the term again that a full disk refused."""
+        self._owed_ms = _NEVER_MS  # when to write the term again that a full disk refused
         self._out = Gathered()
-        self._role = Role(self.term, 0, False)
+        self._role = self._seen = Role(self.term, 0, False)
 
     # What the port shows.
 
     @property
     def role(self) -> Role:
         """See Replicator."""
-        return Role(self.term, self.leader, self.is_leader)
+        if self._seen != (self.term, self.leader, self.is_leader):
+            self._seen = Role(self.term, self.leader, self.is_leader)
+        return self._seen
 
     @property
     def commit_index(self) -> int:
@@ -93,12 +92,13 @@ class PerfectEngine:
         if now_ms >= self._owed_ms:
             self._owed_ms = _NEVER_MS
             self._persist([])
-        self._greet()
+        if self._greetings:
+            self._greet()
         if self.is_leader:
             self._begin_rounds()
             self._replicate()
         self._hand_out()
-        if self.role != self._role:
+        if self.role is not self._role and self.role != self._role:
             self._role = out.role = self.role
         return out.whole(self._next_deadline_ms())
 
@@ -139,10 +139,10 @@ class PerfectEngine:
             case raft.Receive(peer, data):
                 if data:
                     self._receive(peer, unpack(data))
-            case raft.Propose(token, payload):
-                self._propose(token, payload)
             case raft.Persisted(sequence):
                 self._persisted(sequence)
+            case raft.Propose(token, payload):
+                self._propose(token, payload)
             case raft.ReadIndex(token):
                 self._read(token)
             case raft.LinkUp(peer):
@@ -166,8 +166,7 @@ class PerfectEngine:
                 pass
 
     def _obey_ledger(self) -> None:
-        term = self._ledger.term_of(self._me, self.term)
-        if term > self.term:
+        if (term := self._ledger.term_of(self._me, self.term)) > self.term:
             self._follow(term, 0)
             self._persist([])
             if self._ledger.leads(self._me, term):
@@ -292,10 +291,9 @@ class PerfectEngine:
                 self._send(peer, (say.ASK, self.term, token))
 
     def _greet(self) -> None:
-        greetings, self._greetings = self._greetings, []
-        if self.is_leader:
-            for peer in greetings:
-                self._send_append(peer, [], say.PROBE)
+        for peer in self._greetings if self.is_leader else ():
+            self._send_append(peer, [], say.PROBE)
+        self._greetings = []
 
     # Messages.
 
@@ -421,7 +419,7 @@ class PerfectEngine:
 
     def _persist(self, entries: list[Entry], truncate_from: int | None = None) -> None:
         self._sequence += 1
-        hard: raft.HardState | None = None
+        hard = None
         if not entries or self._commit > self._hint + 20:
             hard = raft.HardState(self.term, self._ledger.leaders.get(self.term, 0), self._commit)
             self._hint = self._commit
@@ -494,7 +492,9 @@ class PerfectEngine:
         self._send(peer, (say.ACK, self.term, match, hint, number, self._commit), after)
 
     def _next_deadline_ms(self) -> int | None:
-        peers = [each for each in self._peers.values() if self.is_leader and each.is_linked]
-        waits = [each.heard_ms + RETRY_MS for each in peers if self._waits_for(each)]
-        due_ms = min([self._owed_ms, *waits])
+        due_ms = self._owed_ms
+        if self.is_leader:
+            for each in self._peers.values():
+                if each.is_linked and self._waits_for(each):
+                    due_ms = min(due_ms, each.heard_ms + RETRY_MS)
         return None if due_ms == _NEVER_MS else due_ms

@@ -14,6 +14,7 @@ sender's term; equal messages are equal bytes.
 import marshal
 from typing import Any, cast
 
+from core.tuples import new
 from net.replicator import Entry, Outcome, Persist, RaftOutput, Role
 
 APPEND, ACK, OFFER, REFUSAL, ASK, TOLD = range(6)
@@ -62,7 +63,7 @@ class Gathered:
 
     def whole(self, next_deadline_ms: int | None) -> RaftOutput:
         """Return it as the port wants it."""
-        return RaftOutput(
+        values = (
             self.persist,
             self.send,
             self.apply,
@@ -74,3 +75,4 @@ class Gathered:
             self.send_snapshot,
             self.install,
         )
+        return new(RaftOutput, values)

@@ -36,7 +36,7 @@ class ReadRounds:
     @property
     def under_way(self) -> int:
         """The newest round that is not confirmed; 0 for none."""
-        return max(self._rounds, default=0)
+        return next(reversed(self._rounds)) if self._rounds else 0
 
     def begin(self, commit: int, leader: int) -> int:
         """Begin one round for all that is held; return its number."""

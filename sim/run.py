@@ -61,8 +61,9 @@ def run(plan: Plan, *, tier: int = 1, trace: bool = False) -> Run:
     finally:
         if collects:
             gc.enable()
-        # The youngest generation is all that the run made: what was there before is not looked at.
-        gc.collect(0)
+            # The youngest generation is all that the run made: what was there before is not looked
+            # at. Who has switched collection off collects at a time of its own.
+            gc.collect(0)
 
 
 def _run(plan: Plan, *, trace: bool) -> Run:

@@ -77,8 +77,9 @@ class World:
 
     def at(self, time_us: int, call: Call) -> None:
         """Have something happen at a time, or now if that is over."""
-        self._sequence += 1
-        heappush(self._heap, (max(time_us, self.now_us), self._sequence, call))
+        self._sequence = sequence = self._sequence + 1
+        now_us = self.now_us
+        heappush(self._heap, (time_us if time_us > now_us else now_us, sequence, call))
 
     def after(self, delay_ms: float, call: Call) -> None:
         """Have something happen so many milliseconds from now."""
@@ -177,8 +178,11 @@ class MemberClock:
 
     def monotonic_us(self) -> int:
         """Return the monotonic clock."""
-        gone = max(0, self.world.now_us - self._since_us)
-        return self._mono_us + gone + gone * self.rate_ppm // MILLION
+        gone = self.world.now_us - self._since_us
+        if gone <= 0:
+            return self._mono_us
+        rate_ppm = self.rate_ppm
+        return self._mono_us + gone + (gone * rate_ppm // MILLION if rate_ppm else 0)
 
     def wall_us(self) -> int:
         """Return the wall clock: what logs and nothing else may show."""
