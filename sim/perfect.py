@@ -3,8 +3,7 @@
 Rule of this file: a real engine's work but for elections. It appends, acknowledges what is durable,
 commits by majority, truncates what another leader did not have, forwards proposals and read rounds
 to the leader, cuts its log and takes snapshots. Everything between members goes through messages,
-so partitions matter; what a message promises waits for its persist. No clock but the one it is
-given, and no chance.
+so partitions matter; what a message promises waits for its persist.
 """
 
 from collections.abc import Sequence
@@ -365,8 +364,7 @@ class PerfectEngine:
             settled = min(match, self._log.durable)
             self._ack(peer, settled, 0, number, self._term_sequence)
         if packed or number == say.PROBE:
-            after = self._sequence if self._log.has_unsynced else 0
-            self._ack(peer, match, 0, 0, after)
+            self._tell_match(peer, match)
 
     def _write(self, fresh: list[Entry]) -> None:
         """Take a leader's entries, in place of those of an earlier one."""
@@ -433,10 +431,7 @@ class PerfectEngine:
             self._advance()
 
     def _withdraw(self, sequence: int) -> None:
-        """The disk has no room: what was not written from here on is not in the log.
-
-        Nobody was told of it, but others may hold it by this leader's appends: its fate is open.
-        """
+        """The disk has no room from here on; others may hold what it refused: its fate is open."""
         if sequence <= self._term_sequence:
             self._owed_ms = self._now_ms + RETRY_MS
         keep = self._log.withdraw(sequence)
@@ -459,7 +454,9 @@ class PerfectEngine:
         if index <= self._commit or self.is_leader or self._installing:
             return
         if self._log.base_index <= index and self._log.matches(index, term):
-            return  # All of it is here already.
+            if self.leader:  # All of it is here, though a restart forgot that it is committed.
+                self._tell_match(self.leader, index)
+            return
         self._installing = index
         self._log.restart(index, term)
         self._out.install = (index, term)
@@ -490,6 +487,9 @@ class PerfectEngine:
 
     def _ack(self, peer: int, match: int, hint: int = 0, number: int = 0, after: int = 0) -> None:
         self._send(peer, (say.ACK, self.term, match, hint, number, self._commit), after)
+
+    def _tell_match(self, peer: int, match: int) -> None:
+        self._ack(peer, match, after=self._sequence if self._log.has_unsynced else 0)
 
     def _next_deadline_ms(self) -> int | None:
         due_ms = self._owed_ms

@@ -5,6 +5,8 @@ The rule of this file: a plan is a file beside it and needs no generator, so it 
     log_cut_while_stalled      a member resumed to append behind a log cut meanwhile
     full_disk_at_a_new_term    a term that a full disk refused was never written again, and all
     full_disk_then_...         that depended on it was never said: the member stayed behind for ever
+    restart_forgot_the_commit   a member was sent the snapshot of what its log held, and told nobody
+                               that it did: it was sent again for ever
 """
 
 from pathlib import Path
