@@ -108,19 +108,29 @@ class Replay:
         self.low: list[int] = [0, 0]
         self.bound_us = 0
         self.raiser: Call | None = None
+        self.asked_us = 0
+        """No write of the newest revision, or before it, was asked for later than this.
+
+        What is shown without a promise is held to this alone: a stale read, which raises the bound
+        of later revisions, is told of as what it is and not as their coming too early.
+        """
+        self.asker: Call | None = None
         self.also: defaultdict[int, list[Call]] = defaultdict(list)
         """By revision: logged operations that wrote nothing and were judged already."""
 
     def wrote(self, call: Call | None) -> None:
         """The model has just made its newest revision, by this call."""
         if call is not None:
+            if call[4] > self.asked_us:
+                self.asked_us = call[4]
+                self.asker = call
             if call[4] > self.bound_us:
                 self.bound_us = call[4]
                 self.raiser = call
             elif self.bound_us > call[5]:
                 self._late(call)
         self.writers.append(call)
-        self.low.append(self.bound_us)
+        self.low.append(self.asked_us)
 
     def close(self) -> None:
         """Judge all that was read at the newest revision: the next one is about to come."""
@@ -134,6 +144,7 @@ class Replay:
             return
         read, live = self.model.read_any, self.model.live
         base = top = self.bound_us
+        asked_us = self.asked_us
         raiser = self.raiser
         for call in group or ():
             _, _, _, op, invoked_us, returned_us, result = call
@@ -152,9 +163,12 @@ class Replay:
                 expected = answer_now(self.model, call)
                 if expected != result:
                     self.differs(call, expected)
-            if base > returned_us:
+            if is_stale:
+                if asked_us > returned_us:
+                    self._late(call)
+            elif base > returned_us:
                 self._late(call)
-            elif invoked_us > top and not is_stale:
+            elif invoked_us > top:
                 top = invoked_us
                 raiser = call
         for call in also or ():
@@ -230,9 +244,10 @@ class Replay:
 
     def _late(self, call: Call) -> None:
         """A call had returned before an operation began that must precede it."""
-        raiser = self.raiser
+        is_stale = shape.is_serializable(call.op)
+        raiser = self.asker if is_stale else self.raiser
         assert raiser is not None, "a bound that nobody raised"
-        if shape.is_serializable(call.op):
+        if is_stale:
             klass = "serializable/from-the-future"
             why = "it shows a revision that was asked for only after it had returned"
             self.found.add(klass, why, (side(raiser), side(call)), call.returned_us)
