@@ -142,7 +142,7 @@ class Driver:
         self._propose_batch()
         if self._raft_inputs:
             self._step_engine(now_ms)
-        if node.has_work():
+        if has_work := node.has_work():
             began_us = self.clock_us()
             effects = node.work()
             self._scrubs.worked(effects, began_us, self.clock_us())
@@ -153,7 +153,7 @@ class Driver:
             io.sync = self._appended
         if self._remote:
             self._tell_peers()
-        io.busy = node.has_work() or bool(self._raft_inputs)
+        io.busy = (has_work and node.has_work()) or bool(self._raft_inputs)
         io.next_deadline_ms = self._next_deadline(now_ms)
         return io
 

@@ -354,7 +354,7 @@ class PerfectEngine:
             hint = min(self._commit, previous - 1)
             self._ack(peer, hint, 1, number, self._term_sequence)
             return
-        fresh = self._log.fresh([Entry(*each) for each in packed])
+        fresh = self._log.fresh([Entry(*each) for each in packed]) if packed else []
         if fresh:
             self._write(fresh)
         match = packed[-1][0] if packed else previous

@@ -46,6 +46,7 @@ from net.turns import (
     SnapshotGone,
     Synced,
 )
+from sim.alarm import NEVER_US, Alarm
 from sim.history import WatchSpec
 from sim.ledger import Ledger
 from sim.models import DiskError, EndedError, Rows
@@ -67,7 +68,6 @@ TURN_US = 400
 SYNC_US = 400
 JOB_US = 2_000
 IDLE_MS = 900
-NEVER_US = 1 << 62
 
 
 class Member:
@@ -103,7 +103,7 @@ class Member:
         self.driver: Driver
         self._services: Services
         self._inbox: list[DriverInput] = []
-        self._due_us = NEVER_US
+        self._alarm = Alarm(world, self._turn)
         self._asked: dict[Asking, None] = {}
         self._streams: dict[WatchStream, Watching] = {}
         self._shown: tuple[int, ...] = ()
@@ -147,7 +147,7 @@ class Member:
         if isinstance(engine, LocalEngine):
             self._replay()
         self._inbox = []
-        self._due_us = NEVER_US
+        self._alarm.stop()
         self.world.note(START, self.number, self.life, node.state.applied_index)
         self.network.attach(self.number, self)
         self._wake(0)
@@ -235,7 +235,9 @@ class Member:
     def give(self, given: DriverInput) -> None:
         """Have something taken in the next turn."""
         self._inbox.append(given)
-        self._wake(TURN_US)
+        due_us = self.world.now_us + TURN_US
+        if due_us < self._alarm.due_us:
+            self._alarm.set(due_us)
 
     def wake(self) -> None:
         """Have the engine step, though nothing came."""
@@ -244,19 +246,11 @@ class Member:
 
     def _wake(self, delay_us: int) -> None:
         due_us = self.world.now_us + max(delay_us, 1)
-        if due_us < self._due_us:
-            self._schedule(due_us)
+        if due_us < self._alarm.due_us:
+            self._alarm.set(due_us)
 
-    def _schedule(self, due_us: int) -> None:
-        self._due_us = due_us
-        life = self.life
-        self.world.at(due_us, lambda: self._turn(due_us, life))
-
-    def _turn(self, due_us: int, life: int) -> None:
-        if due_us != self._due_us or life != self.life or not self.is_up:
-            return
-        self._due_us = NEVER_US
-        if self.holds:
+    def _turn(self) -> None:
+        if self.holds or not self.is_up:
             return
         self.turns += 1
         self._do(self._take_turn)
@@ -306,8 +300,8 @@ class Member:
             self._wake(TURN_US)
         else:
             due_us = self.clock.world_us(io.next_deadline_ms * 1000)
-            if due_us < self._due_us:
-                self._schedule(max(due_us, self.world.now_us + TURN_US))
+            if due_us < self._alarm.due_us:
+                self._alarm.set(max(due_us, self.world.now_us + TURN_US))
 
     def _send(self, messages: Sequence[PeerMessage]) -> None:
         for peer, channel, data in messages:
@@ -318,12 +312,13 @@ class Member:
             faultpoint("send.after")
 
     def _note(self) -> None:
-        role, state = self.driver.engine.role, self.driver.node.state
-        commit = self.driver.engine.commit_index
-        shown = (role.term, commit, state.applied_index, state.revision, int(role.is_leader))
+        driver = self.driver
+        engine, state = driver.engine, driver.node.state
+        term, _, leads = engine.role
+        shown = (term, engine.commit_index, state.applied_index, state.revision, int(leads))
         if shown != self._shown:
             if shown[0] != (self._shown or (0,))[0]:
-                self.world.note(ROLE, self.number, role.term, int(role.is_leader))
+                self.world.note(ROLE, self.number, term, int(leads))
             self._shown = shown
             self.world.note(TURN, self.number, *shown)
 

@@ -81,6 +81,15 @@ class World:
         now_us = self.now_us
         heappush(self._heap, (time_us if time_us > now_us else now_us, sequence, call))
 
+    def place(self) -> int:
+        """Take the place, among what happens at one moment, of what is asked for now."""
+        self._sequence += 1
+        return self._sequence
+
+    def at_place(self, time_us: int, place: int, call: Call) -> None:
+        """Have something happen at a time to come, at a place that was taken before."""
+        heappush(self._heap, (time_us, place, call))
+
     def after(self, delay_ms: float, call: Call) -> None:
         """Have something happen so many milliseconds from now."""
         self.at(self.now_us + int(delay_ms * 1000), call)
@@ -191,10 +200,12 @@ class MemberClock:
     def world_us(self, monotonic_us: int) -> int:
         """Return when the monotonic clock will have reached a value, if nothing touches it."""
         left = monotonic_us - self.monotonic_us()
+        now_us = self.world.now_us
         if left <= 0:
-            return self.world.now_us
-        begin = max(self.world.now_us, self._since_us)
-        return begin + -(-left * MILLION // (MILLION + self.rate_ppm))
+            return now_us
+        if self.rate_ppm:
+            left = -(-left * MILLION // (MILLION + self.rate_ppm))
+        return (now_us if now_us > self._since_us else self._since_us) + left
 
     def set_rate(self, ppm: int) -> None:
         """Let the clocks run fast or slow from now on."""
