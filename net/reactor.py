@@ -59,6 +59,8 @@ One request at a time costs 24 us of CPU so, 27 without this, and 30 with a trio
 in every turn; polling in a busy loop first gained nothing.
 """
 
+WAIT_S_MAX: Final = 3600.0
+
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _TLS_RECORD: Final = b"\x16\x03"
 _NOTHING: Final = memoryview(b"")
@@ -148,6 +150,11 @@ class Reactor:
             times.append(self._sweep_ms)
         return min(times, default=None)
 
+    def wait_s(self, now_ms: int) -> float:
+        """How long to wait for something to happen before the next turn."""
+        due_ms = self.next_ms()
+        return WAIT_S_MAX if due_ms is None else max(0, due_ms - now_ms) / 1000
+
     async def run(self) -> None:
         """Take turns until a stop is complete; then every socket is closed.
 
@@ -160,9 +167,7 @@ class Reactor:
                 is_busy = self.turn(0.0) or self.turn(LINGER_IN_POLL_S)
                 now_ms = self._now_ms()
                 if not is_busy:
-                    due_ms = self.next_ms()
-                    wait_s = 3600.0 if due_ms is None else max(0, due_ms - now_ms) / 1000
-                    await self._sockets.wait(wait_s)
+                    await self._sockets.wait(self.wait_s(now_ms))
                     yielded_ms = self._now_ms()
                 elif now_ms - yielded_ms >= TRIO_MS_MAX:
                     await trio.lowlevel.checkpoint()

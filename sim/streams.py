@@ -16,11 +16,13 @@ from functools import partial
 from random import Random
 from zlib import crc32
 
+import outcome
 import trio
 from attrs import define, field
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
 from net.listen import PeerInfo
+from net.reactor import Reactor
 from net.sockets import READ, WRITE
 from sim.world import NET, Kind, MemberClock, World
 
@@ -274,8 +276,14 @@ class StreamSockets:
         woken: Call,
         enters: Call = _nothing,
         rests: Call = _nothing,
+        roused: Callable[["StreamSockets"], bool] | None = None,
     ) -> None:
-        """Hear that the reactor may go on, that a turn begins, that everything rests."""
+        """Hear that the reactor may go on, that a turn begins, that everything rests.
+
+        `roused` may say that it takes care of that: by `go_on`, or by `resume`.
+        """
+        self.reactor: Reactor | None = None
+        """Whose sockets these are, once it is known: for `go_on`."""
         self.is_listening = True
         self.is_dead = False
         self.is_stopped = False
@@ -285,6 +293,11 @@ class StreamSockets:
         self._woken = woken
         self._enters = enters
         self._rests = rests
+        self._roused = roused
+        self._until_us = 0
+        """When a waiting reactor goes on by itself."""
+        self._is_turning = False
+        self._is_aborted = False
         self._links: dict[int, StreamLink] = {}
         self._touched: dict[int, None] = {}
         self._new: list[StreamLink] = []
@@ -353,13 +366,11 @@ class StreamSockets:
         return self._new.pop(0) if self._new else None
 
     async def wait(self, timeout_s: float) -> None:
-        self._rests()
-        until_us = self._clock.monotonic_us() + round(timeout_s * 1_000_000)
-        if self._goes_on(until_us):
+        if self._rest(timeout_s):
             await trio.lowlevel.checkpoint()
-        while not self._goes_on(until_us):
+        while not (self._goes_on(self._until_us) or self._is_over()):
             if not self.is_stopped:
-                self._arm(until_us)
+                self._arm(self._until_us)
             self._task = current_task()
             await wait_task_rescheduled(self._aborted)
 
@@ -389,11 +400,52 @@ class StreamSockets:
 
     def rouse(self) -> None:
         """Let a waiting reactor look again."""
+        if self._task is not None and (self._roused is None or not self._roused(self)):
+            self.resume()
+
+    def resume(self) -> None:
+        """Let the waiting reactor's task run."""
         task = self._task
         if task is not None:
             self._task = None
             reschedule(task)
             self._woken()
+
+    def go_on(self) -> None:
+        """Take the waiting reactor's turns at once, as its task would: trio costs as much again.
+
+        The task itself runs where there is more to it than turns, or an error to raise.
+        """
+        task, reactor = self._task, self.reactor
+        if task is None or reactor is None:
+            self.resume()
+            return
+        self._task = None
+        self._is_turning = True
+        done: outcome.Maybe[bool] = outcome.Value(False)
+        goes_on = self._goes_on(self._until_us)
+        if goes_on:
+            done = outcome.Value(True)
+            while isinstance(done, outcome.Value) and done.value:
+                done = outcome.capture(reactor.turn, 0.0)
+            if isinstance(done, outcome.Value):
+                now_ms = self._clock.monotonic_us() // 1000
+                goes_on = reactor.is_over or self._rest(reactor.wait_s(now_ms))
+        self._is_turning = False
+        self._task = task
+        if isinstance(done, outcome.Error) or self._is_aborted or goes_on:
+            self._task = None
+            self._is_aborted = False
+            reschedule(task, done if isinstance(done, outcome.Error) else outcome.Value(None))
+            self._woken()
+        elif not self.is_stopped:
+            self._arm(self._until_us)
+
+    def _rest(self, timeout_s: float) -> bool:
+        """Note until when to wait; whether there is something to do already."""
+        self._rests()
+        self._until_us = self._clock.monotonic_us() + round(timeout_s * 1_000_000)
+        return self._goes_on(self._until_us)
 
     def _goes_on(self, until_us: int) -> bool:
         if self.is_dead or self.is_stopped:
@@ -401,6 +453,9 @@ class StreamSockets:
         if self._wakes or self._new or self._clock.monotonic_us() >= until_us:
             return True
         return any(self._links[handle].ready() for handle in self._touched)
+
+    def _is_over(self) -> bool:
+        return self.reactor is not None and self.reactor.is_over
 
     def _arm(self, until_us: int) -> None:
         due_us = self._clock.world_us(until_us)
@@ -419,6 +474,10 @@ class StreamSockets:
             self.rouse()
 
     def _aborted(self, _: RaiseCancelT) -> Abort:
+        if self._is_turning:
+            # It hears of it behind the turn.
+            self._is_aborted = True
+            return Abort.FAILED
         self._task = None
         return Abort.SUCCEEDED
 

@@ -10,14 +10,12 @@ trio shuffles tasks that may run; that is seeded by a private switch of it (`sim
 """
 
 import gc
-import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
 from typing import Final, Literal
 
 import trio
-import trio.testing
 from attrs import evolve
 
 from core.ids import Index
@@ -38,12 +36,13 @@ from sim.ops import Op, Result
 from sim.perfect import PerfectEngine
 from sim.plan import Options
 from sim.platter import Survival
-from sim.streams import End, Way, pair
+from sim.streams import End, StreamSockets, Way, pair
 from sim.tier2_buggify import Buggify
 from sim.tier2_clock import WorldClock, seed_scheduler
 from sim.tier2_ground import Traits
 from sim.tier2_log import CommonLog
 from sim.tier2_machine import Machine
+from sim.tier2_moments import Moments
 from sim.tier2_peers import SimPeers
 from sim.vfs import deterministic_sqlite
 from sim.wire import WatchStream, WireEndpoint
@@ -65,6 +64,7 @@ class Tier2Cluster:
     def __init__(self, world: World, options: Options) -> None:
         self.world = world
         self.options = options
+        self.moments = Moments(world)
         self.faults: list[str] = []
         """Ends of members for which nobody gave them reason."""
         self.points: dict[int, tuple[str, int, Callable[[], None]]] = {}
@@ -85,7 +85,6 @@ class Tier2Cluster:
         self.current: Machine | None = None
         """Whose code runs."""
         self._nursery: trio.Nursery | None = None
-        self._is_woken = False
         self._unborn: list[Callable[[], Awaitable[None]]] = []
         self._out: dict[int, Way] = {}
         self._back: dict[int, Way] = {}
@@ -242,7 +241,7 @@ class Tier2Cluster:
 
     def spawn(self, life: Callable[[], Awaitable[None]]) -> None:
         """Run a life in a task of its own."""
-        self._is_woken = True
+        self.moments.woken()
         if self._nursery is None:
             self._unborn.append(life)
         else:
@@ -250,7 +249,11 @@ class Tier2Cluster:
 
     def woken(self) -> None:
         """A task may go on: let it, before time does."""
-        self._is_woken = True
+        self.moments.woken()
+
+    def roused(self, sockets: StreamSockets) -> bool:
+        """A waiting reactor may go on; whether that is taken care of."""
+        return self.moments.roused(sockets)
 
     def entered(self, machine: Machine) -> None:
         """What is done from now on is done by this machine's member."""
@@ -348,7 +351,7 @@ class Tier2Cluster:
             await script()
             for machine in self.machines:
                 machine.end("all", is_last=True)
-            await self._settle()
+            await self.moments.settle()
             for machine in self.machines:
                 self.world.note(PLATTER, machine.number, machine.disk.digest())
             self.endpoint.close()
@@ -356,32 +359,7 @@ class Tier2Cluster:
 
     async def advance(self, end_us: int) -> None:
         """Let everything happen that is due up to a time, and make it that time."""
-        world = self.world
-        while True:
-            if self._is_woken:
-                await self._settle()
-            next_us = min(world.next_us() or end_us, self._deadline_us(), end_us)
-            world.run_until(next_us)
-            self._is_woken = self._is_woken or next_us == self._deadline
-            if next_us >= end_us and not self._is_woken:
-                return
-
-    async def _settle(self) -> None:
-        """Let every task run until all of them wait."""
-        while self._is_woken:
-            self._is_woken = False
-            await trio.testing.wait_all_tasks_blocked()
-        left_s = trio.lowlevel.current_statistics().seconds_to_next_deadline
-        self._deadline = (
-            1 << 62
-            if left_s == float("inf")
-            else self.world.now_us + max(0, math.ceil(left_s * 1_000_000))
-        )
-
-    _deadline = 1 << 62
-
-    def _deadline_us(self) -> int:
-        return self._deadline
+        await self.moments.advance(end_us)
 
     # Between members.
 

@@ -45,6 +45,10 @@ class Surroundings(Protocol):
         """A task may go on: let it, before time does."""
         ...
 
+    def roused(self, sockets: StreamSockets) -> bool:
+        """A member that waits may go on; whether this is taken care of."""
+        ...
+
     def entered(self, machine: "Machine") -> None:
         """What is done from now on is done by this machine's member."""
         ...
@@ -199,6 +203,8 @@ class Machine:
         """The parts stand; the first turn comes next."""
         running.opened.driver.verify_packs = True
         self.running = running
+        if self.ground is not None:
+            self.ground.sockets.reactor = running.reactor
         self.is_refused = False
         applied = running.opened.driver.node.state.applied_index
         self.world.note(START, self.number, self.lives, applied)
@@ -234,6 +240,7 @@ class Machine:
             woken=self.surroundings.woken,
             enters=self.enter,
             rests=self.rested,
+            roused=self.surroundings.roused,
         )
         self.ground = SimGround(
             self.number, self.world, self, self.traits, self.disk, vfs, self.clock, sockets, chance,
