@@ -6,13 +6,16 @@ one of them has. Verbs about a member that is down do nothing, unless they say w
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from sim.history import Logged, Seen, WatchSpec
 from sim.network import Network
 from sim.ops import Op, Result
 from sim.platter import Survival
 from sim.world import World
+
+SYNC_US: Final = 400
+"""Mean time of a sync on a healthy disk."""
 
 
 class Endpoint(Protocol):

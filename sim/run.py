@@ -12,7 +12,7 @@ stays in the history as it is for the checks to say.
 
 import gc
 from collections.abc import Generator, Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from attrs import asdict, define, field
 
@@ -28,6 +28,9 @@ from sim.tier1 import Tier1Cluster
 from sim.workloads.catalogue import perform
 from sim.workloads.kube import cached
 from sim.world import World
+
+if TYPE_CHECKING:
+    from sim.tier2 import Tier2Cluster
 
 LAST_ITEMS_MS = 9_000
 """The plan's last reads and writes are begun by so long after the healing."""
@@ -112,15 +115,15 @@ def run_whole(plan: Plan, *, trace: bool) -> Run:
         until_us = next(steps)
         try:
             while True:
-                await cluster.advance(until_us)
-                if broken is None and (error := cluster.broken()) is not None:
+                error = await _advanced(cluster, until_us)
+                if broken is None and error is not None:
                     broken = error
                     until_us = steps.throw(error)
                 else:
                     until_us = next(steps)
         except StopIteration as over:
             done: Run = over.value
-        done.broken = broken
+        done.broken = broken or cluster.contradiction()
         done.stats["turns"] = cluster.turns
         done.stats["entries"] = len(cluster.log.hashes)
         found.append(done)
@@ -129,6 +132,15 @@ def run_whole(plan: Plan, *, trace: bool) -> Run:
     # What the disks hold at the end is in it now.
     found[0].digest = world.digest()
     return found[0]
+
+
+async def _advanced(cluster: "Tier2Cluster", until_us: int) -> AssertionError | None:
+    """Let time go on; return the first invariant that broke, a member's own or the world's."""
+    try:
+        await cluster.advance(until_us)
+    except AssertionError as error:
+        return cluster.broken() or error
+    return cluster.broken()
 
 
 def course(plan: Plan, cluster: Cluster, *, tier: int) -> Generator[int, None, Run]:

@@ -46,6 +46,7 @@ from net.turns import (
     SnapshotGone,
     Synced,
 )
+from sim import cluster
 from sim.alarm import NEVER_US, Alarm
 from sim.history import WatchSpec
 from sim.ledger import Ledger
@@ -65,7 +66,6 @@ from sim.world import CRASH, INSTALL, ROLE, SNAPSHOT, START, TURN, MemberClock, 
 
 TURN_US = 400
 """So long after something came a turn takes it, with all that came meanwhile."""
-SYNC_US = 400
 JOB_US = 2_000
 IDLE_MS = 900
 
@@ -325,7 +325,8 @@ class Member:
     def _sync(self, batch: int) -> None:
         life, disk = self.life, self.disk
         upto = disk.journal.sync_began()
-        delay_us = disk.sync_us + SYNC_US // 2 + int(self.chance.random() * SYNC_US)
+        mean_us = cluster.SYNC_US
+        delay_us = disk.sync_us + mean_us // 2 + int(self.chance.random() * mean_us)
 
         def done() -> None:
             if life != self.life or not self.is_up:

@@ -16,6 +16,7 @@ from random import Random
 from typing import Final, Literal
 
 import trio
+import trio.testing
 from attrs import evolve
 
 from core.ids import Index
@@ -24,10 +25,7 @@ from net.flush import Pace
 from net.journal import Journal
 from net.replicator import Entry, LogBounds, Replicator
 from net.store.batch import Identity
-from server.arguments import read_arguments
-from server.config import Config, configure
 from server.ground import Running
-from server.settings import ALL_FLAGS, gather
 from sim.disk import PowerLost, SimDisk
 from sim.history import Logged, Seen, WatchSpec
 from sim.ledger import Ledger
@@ -39,8 +37,8 @@ from sim.platter import Survival
 from sim.streams import End, StreamSockets, Way, pair
 from sim.tier2_buggify import Buggify
 from sim.tier2_clock import WorldClock, seed_scheduler
-from sim.tier2_ground import Traits
-from sim.tier2_log import CommonLog
+from sim.tier2_ground import Traits, configured
+from sim.tier2_log import CommonLog, contradiction
 from sim.tier2_machine import Machine
 from sim.tier2_moments import Moments
 from sim.tier2_peers import SimPeers
@@ -308,6 +306,11 @@ class Tier2Cluster:
             self.log.broken = AssertionError(self.faults[0])
         return self.log.broken
 
+    def contradiction(self) -> AssertionError | None:
+        """The first state of a serving member that contradicts itself."""
+        lives = (machine.running for machine in self.machines if machine.serves)
+        return contradiction(life.opened.driver.node.state for life in lives if life is not None)
+
     @property
     def turns(self) -> int:
         """How often members came to rest."""
@@ -331,6 +334,8 @@ class Tier2Cluster:
             applied.add(node.state.applied_index)
         if len(applied) > 1:
             return f"members are at indexes {sorted(applied)}"
+        if self.endpoint.open_asks:
+            return f"{self.endpoint.open_asks} clients wait for answers"
         return "" if self.leader() is not None else "nobody leads"
 
     def close(self) -> None:
@@ -407,7 +412,7 @@ class Tier2Cluster:
             number,
             world,
             traits,
-            _config(options),
+            configured(options),
             disk,
             clock,
             self,
@@ -446,16 +451,6 @@ class Tier2Cluster:
             end.die(machine.is_off)
         elif ground is None or not ground.sockets.connect(end, address):
             end.abort()
-
-
-def _config(options: Options) -> Config:
-    arguments = ("--name=sim", "--data-dir=/member", "--grpc-keepalive-min-time=1s")
-    settings = gather(read_arguments(arguments, ALL_FLAGS), {}, _no_file)
-    return evolve(configure(settings, host="sim"), quota_bytes=options.quota_bytes)
-
-
-def _no_file(path: str) -> str:
-    raise FileNotFoundError(path)
 
 
 def live(world: World, options: Options, script: Callable[[Tier2Cluster], Awaitable[None]]) -> None:

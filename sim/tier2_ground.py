@@ -23,11 +23,15 @@ from net.flush import Pace
 from net.metrics import Metrics
 from net.store.batch import Identity
 from net.telemetry import Logger
-from server.config import Config
+from server.arguments import read_arguments
+from server.config import Config, configure
 from server.ground import Running
 from server.recover import Directory, Engine, Opened, open_member
+from server.settings import ALL_FLAGS, gather
+from sim import cluster
 from sim.disk import SimDisk
 from sim.network import Network
+from sim.plan import Options
 from sim.streams import StreamSockets
 from sim.tier2_peers import SimPeers
 from sim.vfs import SimVfs
@@ -36,8 +40,6 @@ from sim.world import MemberClock, World
 T = TypeVar("T")
 
 DATA = "/member"
-SYNC_US = 400
-"""Mean time of a sync on a healthy disk."""
 JOB_US = 2_000
 FRAGMENT_BYTES = 4_096
 PROGRESS_MS = 2_000
@@ -66,7 +68,7 @@ class Traits:
     pace: Pace
     segment_bytes: int = 16 << 10
     reserve_bytes: int = 16 << 10
-    sync_us: int = SYNC_US
+    sync_us: int = field(factory=lambda: cluster.SYNC_US)
     job_us: int = JOB_US
     slow_us: int = 0
     """Added to each sync: a slow disk."""
@@ -213,11 +215,10 @@ class SimGround:
 
     def open(self, config: Config, node: NodeConfig, metrics: Metrics, log: Logger) -> Opened:
         self.life.enter()
+        node = evolve(node, fragment_bytes=FRAGMENT_BYTES)
         if self.engine is not None:
             node = evolve(
                 node,
-                fragment_bytes=FRAGMENT_BYTES,
-                progress_interval_ms=PROGRESS_MS,
                 request_timeout_ms=REQUEST_MS,
                 election_timeout_ms=ELECTION_MS,
             )
@@ -320,3 +321,18 @@ class SimGround:
         """How long the next job takes."""
         traits = self.traits
         return 1 + int(self.chance.expovariate(1 / traits.job_us)) + traits.slow_us
+
+
+def configured(options: Options) -> Config:
+    """Return how a member of such a run is configured."""
+    arguments = ("--name=sim", "--data-dir=/member", "--grpc-keepalive-min-time=1s")
+    settings = gather(read_arguments(arguments, ALL_FLAGS), {}, _no_file)
+    return evolve(
+        configure(settings, host="sim"),
+        quota_bytes=options.quota_bytes,
+        watch_progress_ms=PROGRESS_MS,
+    )
+
+
+def _no_file(path: str) -> str:
+    raise FileNotFoundError(path)

@@ -6,7 +6,7 @@ client's operation on whose stream it was offered: connections have addresses, a
 INV-SAME-INDEX-SAME-HASH at every entry; the named invariants of the state now and then.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -24,7 +24,7 @@ from sim.logbook import written
 from sim.ops import Op
 from sim.world import APPLY, World
 
-CHECK_ENTRIES = 256
+CHECK_ENTRIES = 64
 """The state's invariants are checked as code after so many entries of a member."""
 
 
@@ -105,3 +105,13 @@ class CommonLog:
         rev = self.log[-1].rev if self.log else 1
         now_us = self.world.now_us
         self.log += written(given, effects, rev=rev, calls=self._calls, time_us=now_us)
+
+
+def contradiction(states: Iterable[State]) -> AssertionError | None:
+    """Return what breaks a named invariant of the first state that contradicts itself."""
+    try:
+        for state in states:
+            invariants.check(state)
+    except AssertionError as error:
+        return error
+    return None

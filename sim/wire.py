@@ -197,12 +197,20 @@ class WireEndpoint:
         self._turn = 0
         self._asked = 0
         self._dialled = 0
+        self.open_asks = 0
+        """How many asks have neither been answered nor given up."""
         self.numbers: dict[tuple[str, int], tuple[int, Op]] = {}
         """Which ask, from 0, a stream of a connection (by its address) belongs to."""
 
     def ask(self, member: int, op: Op, deadline_ms: int, then: Then) -> None:
         """See Endpoint."""
-        asked = _Asked(op, then)
+
+        def answered(told: Result) -> None:
+            self.open_asks -= 1
+            then(told)
+
+        self.open_asks += 1
+        asked = _Asked(op, answered)
         if isinstance(op, Admin) and op.what in ("move_leader", "disarm"):
             op = op._replace(target=self._ids(op.target))
         path, data = request(op)

@@ -113,7 +113,7 @@ def old_release_skips_what_it_does_not_know() -> Generator[None]:
     commit = node.Node._commit
 
     def old(self: node.Node, given: Committed) -> None:
-        if self.config.origin % 3 == 1:
+        if self.config.member_id % 3 == 1:
             skipped = [
                 Proposed(each.id, Noop()) if type(each.command) is Txn else each
                 for each in given.commands

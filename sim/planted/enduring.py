@@ -8,7 +8,7 @@ Rule of this file: each patches the shell or the disk below it, so most need who
 # pyright: reportPrivateUsage=false
 
 import errno
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 from core.codec import Proposed
 from core.inputs import Committed
@@ -16,7 +16,8 @@ from core.node import Node
 from core.operations import Noop
 from net import replicator as raft
 from net.driver import Driver
-from sim import tier1_member
+from net.turns import DriverInput, Io
+from sim import cluster
 from sim.disk import SimDisk, SimFile
 from sim.ops import Put, Range
 from sim.plan import Item
@@ -48,17 +49,28 @@ def _losses(*times_ms: int) -> tuple[Item, ...]:
     members=1,
     engine="local",
     faults=["disk"],
-    directed=script(*_many_writes(*_losses(1_500, 2_000, 2_500, 3_000)), members=1, engine="local"),
+    directed=script(
+        *(ask(900 + 5 * n, Put("k", str(n)), client=n % 40) for n in range(800)),
+        fault(800, "slow_disk", member=0, ms=4_500, operation_ms=12),
+        *(
+            fault(at, "crash", member=0, down_ms=50, survival="none")
+            for at in range(1_200, 4_900, 530)
+        ),
+        clients=40,
+        end_ms=6_000,
+        members=1,
+        engine="local",
+    ),
 )
 def answers_before_sync() -> Generator[None]:
     """What was only written is taken for durable: the answer does not wait for the disk."""
     persist = Driver._persist
 
-    def hasty(self: Driver, given: raft.Persist, refused: bool) -> bool:
-        was_refused = persist(self, given, refused)
-        if not was_refused and given.sequence:
+    def hasty(self: Driver, given: raft.Persist, refused: int) -> bool:
+        is_written = persist(self, given, refused)
+        if is_written and given.sequence:
             self._raft_inputs.append(raft.Persisted(given.sequence))
-        return was_refused
+        return is_written
 
     with swapped(Driver, "_persist", hasty):
         yield
@@ -164,29 +176,40 @@ def failed_sync_counts_as_done() -> Generator[None]:
     think_ms=10,
     operations=500,
     directed=script(
-        *(ask(900 + 5 * n, Put("k", str(n)), client=n % 8, member=n % 3) for n in range(600)),
-        *(fault(at, "enospc", member=at // 100 % 3, ms=90) for at in range(1_000, 3_500, 100)),
-        clients=8,
-        end_ms=5_000,
+        *(
+            ask(900 + 5 * n, Put("k", str(n) * 100), client=n % 12, member=n % 3)
+            for n in range(800)
+        ),
+        *(
+            item
+            for at in range(1_000, 5_000, 400)
+            for item in (
+                fault(at, "enospc", member=2, ms=150),
+                fault(at + 160, "disarm", member=2),
+            )
+        ),
+        clients=12,
+        end_ms=6_000,
         seed=4,
     ),
 )
 def full_disk_half_applies() -> Generator[None]:
-    """A member whose disk is full applies only the first half of a pack."""
-    apply, commit = Driver._apply, Node._commit
+    """A member whose disk was full applies only the first half of a pack."""
+    turn, commit = Driver.turn, Node._commit
 
-    def noting(self: Driver, entry: raft.Entry, now_ms: int) -> None:
-        vars(self.node)["is_full"] = self.disk_full
-        apply(self, entry, now_ms)
+    def noting(self: Driver, now_ms: int, inputs: Sequence[DriverInput]) -> Io:
+        io = turn(self, now_ms, inputs)
+        vars(self.node)["was_full"] = self.disk_full or vars(self.node).get("was_full")
+        return io
 
     def halved(self: Node, given: Committed) -> None:
         half = len(given.commands) // 2
-        if half and vars(self).get("is_full"):
+        if half and vars(self).get("was_full"):
             skipped = (Proposed(each.id, Noop()) for each in given.commands[half:])
             given = given._replace(commands=(*given.commands[:half], *skipped))
         commit(self, given)
 
     # A disk so slow that commands gather in packs.
-    slow = swapped(tier1_member, "SYNC_US", 40_000)
-    with slow, swapped(Driver, "_apply", noting), swapped(Node, "_commit", halved):
+    slow = swapped(cluster, "SYNC_US", 40_000)
+    with slow, swapped(Driver, "turn", noting), swapped(Node, "_commit", halved):
         yield

@@ -10,10 +10,11 @@ engine's inside (votes, terms, truncation) come with that engine.
 from collections.abc import Generator
 from contextlib import AbstractContextManager
 
-from sim import tier1_member
+from sim import cluster
 from sim.ledger import Ledger
 from sim.ops import Put
 from sim.perfect import PerfectEngine
+from sim.plan import Item
 from sim.planted.bug import Catalogue, ask, fault, script, swapped
 
 ORDERING = Catalogue()
@@ -32,7 +33,10 @@ def unnoticed() -> AbstractContextManager[None]:
     return swapped(Ledger, "_overdue", patient)
 
 
-_WRITES = tuple(ask(900 + 10 * n, Put("k", str(n)), client=n % 4, member=n % 3) for n in range(300))
+def _writes(end_ms: int) -> tuple[Item, ...]:
+    """Write one key again and again, on each member."""
+    times = enumerate(range(900, end_ms, 15))
+    return tuple(ask(at, Put("k", str(n)), client=n % 8, member=n % 3) for n, at in times)
 
 
 @ORDERING.bug(
@@ -42,9 +46,11 @@ _WRITES = tuple(ask(900 + 10 * n, Put("k", str(n)), client=n % 4, member=n % 3) 
     members=3,
     faults=["partition", "process"],
     directed=script(
-        *_WRITES,
-        *(fault(at, "isolate_leader", ms=1_800) for at in (1_200, 3_500)),
-        end_ms=6_000,
+        *_writes(6_000),
+        *(fault(at, "isolate_leader", ms=1_800) for at in (1_200, 3_500, 5_800)),
+        clients=8,
+        timeout_ms=400,
+        end_ms=8_000,
     ),
 )
 def one_member_is_a_majority() -> Generator[None]:
@@ -68,20 +74,18 @@ def one_member_is_a_majority() -> Generator[None]:
     faults=["process"],
     operations=500,
     directed=script(
-        *_WRITES,
-        *(
-            fault(1_000, "slow_disk", member=member, ms=5_000, operation_ms=400)
-            for member in range(3)
-        ),
+        *_writes(15_000),
         *(
             item
-            for at in range(1_300, 3_900, 500)
+            for at in range(1_300, 14_000, 1_500)
             for item in (
-                fault(at, "crash", member=-1, down_ms=3_000, survival="none"),
+                fault(at, "crash", member=-1, down_ms=900, survival="none"),
                 *(fault(at, "crash", member=m, down_ms=50, survival="none") for m in range(3)),
             )
         ),
-        end_ms=8_000,
+        clients=8,
+        timeout_ms=400,
+        end_ms=16_000,
     ),
 )
 def acknowledged_before_synced() -> Generator[None]:
@@ -94,6 +98,6 @@ def acknowledged_before_synced() -> Generator[None]:
         send(self, peer, message)
 
     # So slow a disk that it matters.
-    slow = swapped(tier1_member, "SYNC_US", 600_000)
+    slow = swapped(cluster, "SYNC_US", 600_000)
     with slow, swapped(PerfectEngine, "_send", unbound):
         yield

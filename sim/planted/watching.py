@@ -6,7 +6,7 @@ Rule of this file: each patches the hub of one's own member; its docstring says 
 # A bug is put in from outside, wherever it has to be.
 # pyright: reportPrivateUsage=false
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 from core import watches
 from core.records import Version
@@ -23,6 +23,8 @@ from core.watching import (
     WatchStream,
     is_wanted,
 )
+from net.driver import Driver
+from net.turns import DriverInput, Io
 from sim.ops import Compact, Delete, Put, Txn
 from sim.plan import Item, Plan
 from sim.planted.bug import Catalogue, ask, fault, script, swapped, watch
@@ -88,7 +90,7 @@ def watch_resumes_too_early() -> Generator[None]:
 )
 def live_events_before_catch_up() -> Generator[None]:
     """A watcher that is still catching up gets new events at once, before the old ones."""
-    publish = WatchHub.publish
+    publish, turn = WatchHub.publish, Driver.turn
 
     def impatient(self: WatchHub, state: State, changes: Iterable[Version]) -> None:
         changes = tuple(changes)
@@ -99,9 +101,15 @@ def live_events_before_catch_up() -> Generator[None]:
                 ready = [w for w in group.unsynced if not w.stream.blocked]
                 self._send(ready, [change], state.revision)
 
-    # So short a slice that catching up takes several turns: else nothing can come in between.
+    def unhurried(self: Driver, now_ms: int, inputs: Sequence[DriverInput]) -> Io:
+        io = turn(self, now_ms, inputs)
+        io.busy = bool(self._raft_inputs)
+        return io
+
+    # So short a slice, and none until something comes: else nothing can come in between.
     slices = swapped(watches, "WATCH_SLICE_REVISIONS", 2)
-    with slices, swapped(WatchHub, "publish", impatient):
+    turns = swapped(Driver, "turn", unhurried)
+    with slices, turns, swapped(WatchHub, "publish", impatient):
         yield
 
 
@@ -177,7 +185,7 @@ def progress_ahead_of_delivery() -> Generator[None]:
     faults=["client"],
     directed=script(
         watch(800, "k"),
-        *(ask(900 + 10 * n, Put("k", str(n) * 500), client=n % 4) for n in range(150)),
+        *(ask(900 + 10 * n, Put("k", str(n) * 20_000), client=n % 4) for n in range(150)),
         fault(1_000, "slow_watcher", watcher=0, ms=1_000),
     ),
 )
