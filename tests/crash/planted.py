@@ -17,11 +17,11 @@ def answers_before_sync(driver: Driver) -> None:
     """Take for durable what was only written: the answer does not wait for fdatasync."""
     persist = driver._persist
 
-    def hasty(given: raft.Persist, refused: bool) -> bool:
-        was_refused = persist(given, refused)
-        if not was_refused and given.sequence:
+    def hasty(given: raft.Persist, refused: int) -> bool:
+        is_written = persist(given, refused)
+        if is_written and given.sequence:
             driver._raft_inputs.append(raft.Persisted(given.sequence))
-        return was_refused
+        return is_written
 
     driver._persist = hasty  # type: ignore[method-assign]  # the bug
 
