@@ -15,12 +15,12 @@ __all__ = ["Plant", "answers_before_sync", "drops_early", "switches_early"]
 
 def answers_before_sync(driver: Driver) -> None:
     """Take for durable what was only written: the answer does not wait for fdatasync."""
-    persist = driver._persist
+    write = driver._persist
 
-    def hasty(given: raft.Persist, refused: int) -> bool:
-        is_written = persist(given, refused)
-        if is_written and given.sequence:
-            driver._raft_inputs.append(raft.Persisted(given.sequence))
+    def hasty(persist: raft.Persist, refused: int) -> bool:
+        is_written = write(persist, refused)
+        if is_written and persist.sequence:
+            driver._raft_inputs.append(raft.Persisted(persist.sequence))
         return is_written
 
     driver._persist = hasty  # type: ignore[method-assign]  # the bug

@@ -34,20 +34,20 @@ def fail() -> None:
 
 def hasten() -> None:
     """Let every driver of this process answer first."""
-    turn, persist = Driver.turn, Driver._persist
+    turn, write = Driver.turn, Driver._persist
     held: deque[tuple[int, raft.Persist]] = deque()
     now = [0]
 
-    def hasty(self: Driver, given: raft.Persist, refused: int) -> bool:
-        held.append((now[0] + LATE_MS, given))
-        if given.sequence:
-            self._raft_inputs.append(raft.Persisted(given.sequence))
+    def hasty(self: Driver, persist: raft.Persist, refused: int) -> bool:
+        held.append((now[0] + LATE_MS, persist))
+        if persist.sequence:
+            self._raft_inputs.append(raft.Persisted(persist.sequence))
         return True
 
     def turn_and_write(self: Driver, now_ms: int, inputs: Sequence[DriverInput]) -> Io:
         now[0] = now_ms
         while held and held[0][0] <= now_ms:
-            persist(self, held.popleft()[1], 0)
+            write(self, held.popleft()[1], 0)
         return turn(self, now_ms, inputs)
 
     Driver._persist = hasty  # type: ignore[method-assign]  # the bug
