@@ -266,8 +266,9 @@ class SimDisk:
         overwrite(inode.durable, offset, data)
 
     def cut_silently(self, path: str, size_bytes: int) -> None:
-        """Let a file have lost its tail, durably."""
+        """Let a file have lost its tail, durably: a page that is written around later is rotten."""
         inode = self._names.live[path]
+        inode.rotten.update(range(size_bytes // PAGE_BYTES, len(inode.live) // PAGE_BYTES + 1))
         for image in (inode.live, inode.durable):
             del image[size_bytes:]
 

@@ -153,13 +153,14 @@ class Store:
             try:
                 schema.migrate(database)
                 facts = meta.read(database)
-                files.sweep_others(disk, directory, generation)
                 # The -wal was made by the first read. Its name is made durable before the first
                 # write: an older -wal that comes back after a power loss would be replayed over
                 # pages newer than it.
                 disk.sync_directory(directory)
                 store = cls(disk, database, directory, generation=generation, facts=facts)
                 store._move_found_wal()
+                store._require_whole()
+                files.sweep_others(disk, directory, generation)
             except BaseException:
                 database.close()
                 raise
@@ -367,6 +368,16 @@ class Store:
         if self._found_wal:
             with suppress(DiskFull):
                 self.checkpoint(truncate=True)
+
+    def _require_whole(self) -> None:
+        """Refuse a file whose last page lost its end: SQLite fills it up with zeros, and neither
+        its checksum nor the state's hash, which superseded versions are not in, is asked."""
+        found, due = self._disk.size_bytes(self.path), self.size_bytes()
+        if found < due and not self._found_wal:
+            raise StoreError(
+                f"{self.path} is cut short: {found} bytes of {due}; "
+                "see trine check, restore a snapshot"
+            )
 
     def _checkpointer(self, *, truncate: bool) -> Database:
         if truncate or self._vfs is not None:

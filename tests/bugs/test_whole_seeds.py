@@ -1,7 +1,11 @@
 """Plans on whole members that were red once, by what was wrong."""
 
+from pathlib import Path
+
 from sim.generate import make_plan
+from sim.plan_file import read_plan
 from sim.run import run
+from sim.trial import attempt
 
 
 def test_a_store_that_lost_its_tail_is_not_taken_for_whole() -> None:
@@ -9,3 +13,9 @@ def test_a_store_that_lost_its_tail_is_not_taken_for_whole() -> None:
     options = {"members": 3, "engine": "perfect", "operations": 500, "value_bytes": 10}
     plan = make_plan(27, {**options, "duration_ms": 60_000}, tier=2)
     assert run(plan, tier=2).broken is None
+
+
+def test_a_hole_that_a_lost_tail_left_is_not_taken_for_data() -> None:
+    """What the WAL wrote behind the cut made the file as long as before, a page of it half empty."""
+    plan = read_plan(Path(__file__).parent / "whole_plans" / "store_cut_under_its_wal.jsonl")
+    assert attempt(plan, tier=2).found == []

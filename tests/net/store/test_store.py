@@ -200,6 +200,19 @@ def test_a_store_of_an_unknown_kind_is_refused(
     assert (tmp_path / "state-2.db").exists()
 
 
+def test_a_store_whose_last_page_lost_its_end_is_refused(tmp_path: Path) -> None:
+    """SQLite reads such a page as if it ended in zeros, and its checksum is not asked."""
+    filled(str(tmp_path)).close()
+    path = tmp_path / "state-1.db"
+    whole = path.read_bytes()
+    (tmp_path / "state-2.db").write_bytes(b"next")
+    for lost in (1, 2, 7):
+        path.write_bytes(whole[:-lost])
+        with pytest.raises(StoreError, match=f"cut short: {len(whole) - lost} bytes of"):
+            open_store(str(tmp_path))
+    assert (tmp_path / "state-2.db").exists()
+
+
 def test_a_missing_generation_is_refused_and_not_created(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"state-4\.db is missing"):
         open_store(str(tmp_path), 4)
