@@ -17,7 +17,6 @@ from typing import Final, Literal
 
 import trio
 import trio.testing
-from attrs import evolve
 
 from core.ids import Index
 from net import faultpoint
