@@ -16,7 +16,6 @@ from random import Random
 from typing import Final, Literal
 
 import trio
-import trio.testing
 
 from core.ids import Index
 from net import faultpoint
