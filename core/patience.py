@@ -22,16 +22,19 @@ class Overdue(NamedTuple):
 class Patience:
     """Marks of what was asked when, and since when nobody leads. Limits of 0 mean for ever."""
 
-    __slots__ = ("_election_ms", "_leaderless_ms", "_marks", "_request_ms")
+    __slots__ = ("_election_ms", "_leaderless_ms", "_looked_ms", "_marks", "_request_ms")
 
     def __init__(self, *, request_ms: int, election_ms: int) -> None:
         self._request_ms = request_ms
         self._election_ms = election_ms
         self._marks: deque[tuple[int, Overdue]] = deque()
         self._leaderless_ms: int | None = 0
+        self._looked_ms = -1
+        """When all that was due by then was told."""
 
     def mark(self, now_ms: int, asked: Overdue) -> None:
-        """Note what has been asked so far."""
+        """Note what has been asked so far; `overdue` and `is_leaderless` are asked next."""
+        self._looked_ms = now_ms
         if self._request_ms and (not self._marks or self._marks[-1][1] != asked):
             self._marks.append((now_ms, asked))
 
@@ -66,5 +69,7 @@ class Patience:
         due = self._marks[0][0] + self._request_ms if self._marks else None
         if self._leaderless_ms is not None and self._election_ms:
             ends = self._leaderless_ms + self._election_ms * NO_LEADER_ELECTIONS
-            due = ends if due is None else min(due, ends)
+            # Over and told of: who comes now and wants a leader is told at once.
+            if ends > self._looked_ms and (due is None or ends < due):
+                due = ends
         return due
