@@ -72,12 +72,17 @@ class MachineDisk:
         return generation
 
     def take_over(self, generation: int) -> tuple[Store, State, list[int]]:
-        """Use another generation from now on; see `net.turns.Staged`."""
+        """Use another generation from now on; see `net.turns.Staged`.
+
+        A newer one came while this one's frames were on their way: the engine has not judged it.
+        """
         self.store.is_closed = True
         self.store.batches.clear()
         rows = self.generations[generation]
         self.store = StoreModel(rows, generation)
-        self.generations = {generation: rows}
+        self.generations = {
+            number: kept for number, kept in self.generations.items() if number >= generation
+        }
         state, dead = rows.state()
         return cast(Store, self.store), state, dead  # it has what the driver uses of one
 
