@@ -2,8 +2,7 @@
 
 Rule of this file: as if each setting were a call of its own on the world's heap, of which only the
 last one counts; but the heap holds few of them. A time that lies behind one that the heap has is
-kept here until that one comes. Each time keeps the place among the events of its moment that it
-took when it was first set.
+kept here until that one comes.
 """
 
 from collections.abc import Callable
@@ -12,39 +11,31 @@ from typing import Final
 from sim.world import World
 
 NEVER_US: Final = 1 << 62
-PLACES_MAX: Final = 1_000
 
 
 class Alarm:
     """Rings once at `due_us`, whatever that was set to last."""
 
-    __slots__ = ("_calls", "_places", "_ring", "_world", "due_us")
+    __slots__ = ("_calls", "_ring", "_world", "due_us")
 
     def __init__(self, world: World, ring: Callable[[], None]) -> None:
         self.due_us = NEVER_US
         self._world = world
         self._ring = ring
-        self._places: dict[int, int] = {}
         self._calls: list[int] = []
         """What the heap has, the next one last."""
 
     def set(self, due_us: int) -> None:
         """Ring at this time, and at no other; it must not be over."""
         self.due_us = due_us
-        places = self._places
-        if due_us not in places:
-            if len(places) >= PLACES_MAX:
-                places.clear()
-            places[due_us] = self._world.place()
         calls = self._calls
         if not calls or due_us < calls[-1]:
             calls.append(due_us)
-            self._world.at_place(due_us, places[due_us], self._called)
+            self._world.at(due_us, self._called)
 
     def stop(self) -> None:
         """Do not ring before it is set again."""
         self.due_us = NEVER_US
-        self._places.clear()
 
     def _called(self) -> None:
         called_us = self._calls.pop()

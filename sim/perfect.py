@@ -85,7 +85,8 @@ class PerfectEngine:
         """See Replicator."""
         self._now_ms = now_ms
         out = self._out = Gathered()
-        self._obey_ledger()
+        if self._lost_leader or self._ledger.promised.get(self._me, 0) > self.term:
+            self._obey_ledger()
         for given in inputs:
             self._take(given, now_ms)
         if now_ms >= self._owed_ms:
@@ -97,8 +98,8 @@ class PerfectEngine:
             self._begin_rounds()
             self._replicate()
         self._hand_out()
-        if self.role is not self._role and self.role != self._role:
-            self._role = out.role = self.role
+        if (role := self.role) is not self._role and role != self._role:
+            self._role = out.role = role
         return out.whole(self._next_deadline_ms())
 
     # What the ledger sees.
@@ -240,11 +241,11 @@ class PerfectEngine:
                 self._send(asker.member, (say.TOLD, self.term, asker.token, index))
 
     def _replicate(self) -> None:
-        log = self._log
+        log, retry_at_ms = self._log, self._now_ms - RETRY_MS
         for peer, follower in self._peers.items():
             if not follower.is_linked:
                 continue
-            if self._now_ms - follower.heard_ms >= RETRY_MS and self._waits_for(follower):
+            if follower.heard_ms <= retry_at_ms and self._waits_for(follower):
                 follower.heard_ms = self._now_ms
                 self._try_again(peer)
             while follower.next <= log.last_index:
@@ -266,8 +267,7 @@ class PerfectEngine:
             self._send_append(peer, [], self._rounds.under_way)
 
     def _waits_for(self, follower: Follower) -> bool:
-        owed = self._commit if self._lossy else 0
-        return bool(self._rounds.under_way) or follower.lags(self._log, owed)
+        return bool(self._rounds.under_way) or follower.lags(self._log, self._commit * self._lossy)
 
     def _send_append(self, peer: int, entries: list[Entry], number: int) -> None:
         follower = self._peers[peer]
@@ -400,7 +400,7 @@ class PerfectEngine:
             entry = self._log.entry_at(each)
             assert entry is not None, "INV-LOG-MATCHES: commits what is not there"
             self._ledger.commit(entry)
-        self._commit = max(self._commit, index)
+            self._commit = each
 
     # Reads.
 
@@ -472,7 +472,7 @@ class PerfectEngine:
 
     def _hand_out(self) -> None:
         """Hand out what is committed and durable here."""
-        if self._installing:
+        if self._installing or self._applied == self._commit:
             return
         upto = min(self._commit, self._log.durable)
         while self._applied < upto:

@@ -13,20 +13,17 @@ from net.replicator import Entry
 class PerfectLog:
     """Entries from `base_index` + 1 on."""
 
-    __slots__ = ("_entries", "_unsynced", "base_index", "base_term", "durable")
+    __slots__ = ("_entries", "_unsynced", "base_index", "base_term", "durable", "last_index")
 
     def __init__(self, base: tuple[int, int], entries: Sequence[Entry]) -> None:
         self.base_index, self.base_term = base
         self._entries = list(entries)
+        self.last_index = self.base_index + len(self._entries)
+        """The newest entry's index; the base's without any."""
         self._unsynced: deque[tuple[int, int]] = deque()
         """(sequence, last index that it makes durable)."""
         self.durable = self.last_index
         """The newest entry that the disk has for good."""
-
-    @property
-    def last_index(self) -> int:
-        """The newest entry's index; the base's without any."""
-        return self.base_index + len(self._entries)
 
     @property
     def has_unsynced(self) -> bool:
@@ -72,10 +69,12 @@ class PerfectLog:
     def append(self, entries: Sequence[Entry]) -> None:
         """Add entries behind the last one."""
         self._entries += entries
+        self.last_index += len(entries)
 
     def truncate_from(self, index: int) -> None:
         """Forget the entries from an index on."""
         del self._entries[index - self.base_index - 1 :]
+        self.last_index = index - 1
         self.durable = min(self.durable, index - 1)
         self._unsynced = deque(
             (sequence, min(upto, index - 1)) for sequence, upto in self._unsynced
@@ -96,6 +95,7 @@ class PerfectLog:
             self._unsynced.pop()
         keep = max([self.durable, *(upto for _, upto in self._unsynced)])
         del self._entries[keep - self.base_index :]
+        self.last_index = keep
         return keep
 
     def cut(self, index: int) -> bool:
@@ -113,4 +113,4 @@ class PerfectLog:
         self._entries.clear()
         self._unsynced.clear()
         self.base_index, self.base_term = index, term
-        self.durable = index
+        self.durable = self.last_index = index

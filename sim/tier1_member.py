@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from core.codec import ProposalId
-from core.effects import Effect, Propose
+from core.effects import Effect, Propose, Reply
 from core.inputs import (
     Asked,
     Committed,
@@ -64,8 +64,11 @@ from sim.tier1_words import told
 from sim.wire_words import raw, request
 from sim.world import CRASH, INSTALL, ROLE, SNAPSHOT, START, TURN, MemberClock, World
 
-TURN_US = 400
-"""So long after something came a turn takes it, with all that came meanwhile."""
+TURN_US = 1_000
+"""So long after something came a turn takes it, with all that came meanwhile.
+
+What a turn of a busy member takes: syncs and messages come while it is at work.
+"""
 JOB_US = 2_000
 IDLE_MS = 900
 
@@ -100,6 +103,8 @@ class Member:
         self.holds = 0
         self.client_holds = 0
         self.turns = 0
+        self._metrics = Metrics()
+        """Of all lives: nobody reads them here, and making them is a tenth of a start."""
         self.driver: Driver
         self._services: Services
         self._inbox: list[DriverInput] = []
@@ -127,7 +132,7 @@ class Member:
             engine,
             cast(Journal, disk.journal),  # it has what the driver uses of one
             cast(Store, disk.store),  # it has what the driver uses of one
-            Metrics(),
+            self._metrics,
             Pace(
                 flush_rows=64,
                 flush_delay_ms=300,
@@ -250,10 +255,9 @@ class Member:
             self._alarm.set(due_us)
 
     def _turn(self) -> None:
-        if self.holds or not self.is_up:
-            return
-        self.turns += 1
-        self._do(self._take_turn)
+        if not self.holds and self.is_up:
+            self.turns += 1
+            self._do(self._take_turn)
 
     def _do(self, work: Callable[[], None]) -> None:
         """Run the member's own code: it may be ended anywhere in it."""
@@ -271,13 +275,7 @@ class Member:
 
     def _carry_out(self, io: Io) -> None:
         if io.replies:
-            faultpoint("answer.before")
-            asked = self._asked
-            for token, answer in io.replies:
-                assert isinstance(token, Asking), "INV-TOKEN"
-                if asked.pop(token, token) is None:
-                    token.settle(told(answer))
-            faultpoint("answer.after")
+            self._answer(io.replies)
         for notice in io.notices:
             watching = self._streams.get(notice.stream)
             if watching is not None:
@@ -303,6 +301,15 @@ class Member:
             if due_us < self._alarm.due_us:
                 self._alarm.set(max(due_us, self.world.now_us + TURN_US))
 
+    def _answer(self, replies: Sequence[Reply]) -> None:
+        faultpoint("answer.before")
+        asked = self._asked
+        for token, answer in replies:
+            assert isinstance(token, Asking), "INV-TOKEN"
+            if asked.pop(token, token) is None:
+                token.settle(told(answer))
+        faultpoint("answer.after")
+
     def _send(self, messages: Sequence[PeerMessage]) -> None:
         for peer, channel, data in messages:
             faultpoint("send.before")
@@ -317,7 +324,7 @@ class Member:
         term, _, leads = engine.role
         shown = (term, engine.commit_index, state.applied_index, state.revision, int(leads))
         if shown != self._shown:
-            if shown[0] != (self._shown or (0,))[0]:
+            if term != (self._shown or (0,))[0]:
                 self.world.note(ROLE, self.number, term, int(leads))
             self._shown = shown
             self.world.note(TURN, self.number, *shown)

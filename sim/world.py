@@ -9,19 +9,20 @@ so taking one fault out of a plan leaves every other draw as it was: that is wha
     lines     the same notes as text, made only for who wants to read them
 """
 
-from array import array
+import marshal
 from collections import Counter
 from collections.abc import Callable
 from hashlib import blake2b
 from heapq import heappop, heappush
 from random import Random
 from typing import NamedTuple
-from zlib import crc32
 
 from attrs import define, field
 
 MILLION = 1_000_000
-_GATHERED_MAX = 8192
+_GATHERED_MAX = 2048
+_PLAIN = 2
+"""The marshal format without references: equal notes are equal bytes, whoever else holds them."""
 
 Call = Callable[[], None]
 
@@ -71,7 +72,7 @@ class World:
         self._sequence = 0
         self._streams: dict[str, Random] = {}
         self._hash = blake2b(digest_size=16)
-        self._gathered: list[int] = []
+        self._gathered: list[tuple[int, int, int, tuple[int | str, ...]]] = []
 
     # Time.
 
@@ -80,15 +81,6 @@ class World:
         self._sequence = sequence = self._sequence + 1
         now_us = self.now_us
         heappush(self._heap, (time_us if time_us > now_us else now_us, sequence, call))
-
-    def place(self) -> int:
-        """Take the place, among what happens at one moment, of what is asked for now."""
-        self._sequence += 1
-        return self._sequence
-
-    def at_place(self, time_us: int, place: int, call: Call) -> None:
-        """Have something happen at a time to come, at a place that was taken before."""
-        heappush(self._heap, (time_us, place, call))
 
     def after(self, delay_ms: float, call: Call) -> None:
         """Have something happen so many milliseconds from now."""
@@ -131,9 +123,7 @@ class World:
     def note(self, kind: Kind, member: int, *values: int | str) -> None:
         """Write down that something happened: in the digest, and as a line if lines are kept."""
         gathered = self._gathered
-        gathered += (self.now_us, kind.number, member)
-        for value in values:
-            gathered.append(value if isinstance(value, int) else crc32(value.encode()))
+        gathered.append((self.now_us, kind.number, member, values))
         if len(gathered) > _GATHERED_MAX:
             self._settle()
         if self._trace:
@@ -150,12 +140,11 @@ class World:
         end = self._hash.copy()
         for name in sorted(self._streams):
             end.update(name.encode())
-            end.update(repr(self._streams[name].getstate()).encode())
+            end.update(marshal.dumps(self._streams[name].getstate(), _PLAIN))
         return end.hexdigest()
 
     def _settle(self) -> None:
-        mask = (1 << 63) - 1
-        self._hash.update(array("q", [value & mask for value in self._gathered]).tobytes())
+        self._hash.update(marshal.dumps(self._gathered, _PLAIN))
         self._gathered.clear()
 
 
