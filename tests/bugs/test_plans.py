@@ -7,6 +7,14 @@ The rule of this file: a plan is a file beside it and needs no generator, so it 
     full_disk_then_...         that depended on it was never said: the member stayed behind for ever
     restart_forgot_the_commit   a member was sent the snapshot of what its log held, and told nobody
                                that it did: it was sent again for ever
+    received_dead_rows_...     a received store's dead rows stayed, and one came back at a start
+                               once its successor was erased
+    two_snapshots_in_...       of two snapshots that came in one turn only the newest was kept, and
+                               the engine wanted the other
+
+The last two were shrunk with what had been wrong put back, and fail so: the first where
+`StagedRows.take_over` names no dead rows, the second where `Driver._snapshot_arrived` first clears
+what is staged.
 """
 
 from pathlib import Path
