@@ -171,11 +171,7 @@ class JournalModel:
 
     def crash(self, survival: Survival, chance: Random) -> None:
         """End this life: some of what was not synced may have become durable."""
-        keep = len(self._unsynced)
-        if survival == "none":
-            keep = 0
-        elif survival != "all":
-            keep = chance.randrange(keep + 1)
+        keep = _survivors(len(self._unsynced), survival, chance)
         for batch in self._unsynced[:keep]:
             batch.enter(self.durable)
         self._unsynced.clear()
@@ -290,12 +286,15 @@ class StoreModel:
 
     def crash(self, survival: Survival, chance: Random) -> None:
         """End this life: the newest transactions may be lost."""
-        keep = len(self.batches)
-        if survival == "none":
-            keep = 0
-        elif survival != "all":
-            keep = chance.randrange(keep + 1)
+        keep = _survivors(len(self.batches), survival, chance)
         for batch in self.batches[:keep]:
             self.durable.take(batch)
         self.batches.clear()
         self.is_closed = True
+
+
+def _survivors(count: int, survival: Survival, chance: Random) -> int:
+    """Draw how many of what was not synced, the oldest first, became durable all the same."""
+    if survival == "none":
+        return 0
+    return count if survival == "all" else chance.randrange(count + 1)

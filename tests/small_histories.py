@@ -10,7 +10,7 @@ from random import Random
 from attrs import frozen
 from hypothesis import strategies as st
 
-from sim.check.model import Model, stamped
+from sim.check.model import Model, agrees
 from sim.history import NEVER_US, Call, Event, History, Logged, Seen, Watcher, WatchSpec
 from sim.ops import (
     Compact,
@@ -23,7 +23,6 @@ from sim.ops import (
     Range,
     Result,
     Txn,
-    TxnDone,
     Unknown,
 )
 
@@ -160,7 +159,7 @@ def _try(
     for call in done:
         given, before = model.apply(call.op), model.rev
         del before
-        if not isinstance(call.result, Unknown) and not _same(given, call.result):
+        if not isinstance(call.result, Unknown) and not agrees(given, call.result):
             return False
     if changes is not None and list(changes[: len(model.changes)]) != model.changes:
         return False
@@ -188,11 +187,3 @@ def _wrote(done: list[Call]) -> set[int]:
         if model.rev > before:
             wrote.add(call.number)
     return wrote
-
-
-def _same(given: Result, result: Result) -> bool:
-    if isinstance(given, Failed) and isinstance(result, Failed):
-        return given.text == result.text
-    if isinstance(result, TxnDone):
-        result = stamped(result, result.rev)
-    return given == result

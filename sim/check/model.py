@@ -370,6 +370,18 @@ class Model:
         return GrantDone(self.rev, op.lease, op.ttl_s)
 
 
+def agrees(expected: Result, told: Result) -> bool:
+    """Whether a client was told what the model expects: of a refusal its text, as of its revision.
+
+    A transaction's parts may carry headers of their own; all of it happened at one revision.
+    """
+    if isinstance(expected, Failed) and isinstance(told, Failed):
+        return expected.text == told.text
+    if isinstance(told, TxnDone):
+        told = stamped(told, told.rev)
+    return expected == told
+
+
 def stamped(done: TxnDone, rev: int) -> TxnDone:
     """Return a transaction's result with its revision in every part."""
     return TxnDone(rev, done.succeeded, tuple([_restamped(each, rev) for each in done.results]))

@@ -9,7 +9,7 @@ operations that led to a state is tried once. Cost is exponential in what overla
 from attrs import define, field
 
 from sim.check import shape
-from sim.check.model import Model, stamped
+from sim.check.model import Model, agrees
 from sim.history import NEVER_US, Call
 from sim.ops import (
     Compact,
@@ -18,10 +18,8 @@ from sim.ops import (
     Grant,
     Put,
     Range,
-    Result,
     Revoke,
     Txn,
-    TxnDone,
     Unknown,
 )
 
@@ -131,7 +129,7 @@ class _Search:
             return None
         before = (model.rev, model.compacted, dict(model.leases), self.hash)
         given = model.apply(call.op)
-        is_right = isinstance(result, Unknown) or _same(given, result)
+        is_right = isinstance(result, Unknown) or agrees(given, result)
         if is_right and isinstance(result, Unknown):
             # One that changed nothing may as well stay out.
             is_right = before[:3] != (model.rev, model.compacted, model.leases)
@@ -187,14 +185,6 @@ class _Search:
         self.next[before] = place
         if after != -1:
             self.prev[after] = place
-
-
-def _same(given: Result, result: Result) -> bool:
-    if isinstance(given, Failed) and isinstance(result, Failed):
-        return given.text == result.text
-    if isinstance(result, TxnDone):
-        result = stamped(result, result.rev)
-    return given == result
 
 
 def _reads_the_past(call: Call) -> bool:

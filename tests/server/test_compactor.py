@@ -6,21 +6,13 @@ import trio
 from trio.testing import MockClock
 
 from core.autocompaction import REVISION_INTERVAL_MS
-from core.node import Node, NodeConfig
+from core.node import Node
 from core.operations import Command, Compact
 from core.state import State
 from net.telemetry import SILENT
 from server.compactor import Compactor
 from server.config import KeepRevisions
-
-CONFIG = NodeConfig(
-    member_id=1,
-    origin=1,
-    quota_bytes=1 << 40,
-    request_bytes_max=1 << 20,
-    fragment_bytes=1 << 20,
-    progress_interval_ms=600_000,
-)
+from tests.driver_world import CONFIG
 
 
 class Asked:

@@ -1,15 +1,11 @@
 """The rule of this file: the swarm's plans on whole members, the same everywhere."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from sim.check import check
 from sim.generate import make_plan
 from sim.run import Run, run
-from tests.sources import CHECKOUT
+from tests.processes import told_everywhere
 
 
 def whole(seed: int, **overrides: int | str | float) -> Run:
@@ -54,17 +50,7 @@ print([run(make_plan(seed, {}, tier=2), tier=2).digest for seed in range(300, 30
 
 
 def test_a_plan_decides_everything_whatever_the_process() -> None:
-    told = {
-        subprocess.run(
-            (sys.executable, "-c", PROGRAM),
-            cwd=CHECKOUT,
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(told) == 1
+    assert len(set(told_everywhere(PROGRAM))) == 1
 
 
 @pytest.mark.slow

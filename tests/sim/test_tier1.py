@@ -1,9 +1,6 @@
 """Tier 1 as a whole: plans run clean, the same in every process, and what is wrong is seen."""
 
-import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -16,8 +13,8 @@ from sim.plan import Item, Options, Plan
 from sim.platter import Survival
 from sim.run import Run, run
 from sim.tier1_disk import MachineDisk
+from tests.processes import told_everywhere
 
-ROOT = Path(__file__).resolve().parents[2]
 ALL = ("message", "partition", "clock", "process", "disk", "operations", "client")
 
 
@@ -50,16 +47,7 @@ def test_a_run_is_the_same_in_every_process_and_whether_it_is_traced() -> None:
         "given = {'duration_ms': 10_000, 'operations': 80, 'members': 3}\n"
         "print(*(run(make_plan(seed, given)).digest for seed in range(3)))"
     )
-    told = [
-        subprocess.run(
-            [sys.executable, "-c", script],
-            env={"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.split()
-        for hash_seed in ("1", "4242")
-    ]
+    told = [printed.split() for printed in told_everywhere(script)]
     given = {"duration_ms": 10_000, "operations": 80, "members": 3}
     here = [run(make_plan(seed, given), trace=True).digest for seed in range(3)]
     assert told == [here, here]

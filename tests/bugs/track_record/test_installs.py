@@ -11,22 +11,14 @@ import pytest
 from core.codec import ProposalId, Proposed
 from core.effects import Notify
 from core.inputs import Committed, Deposed, Installed, RoomChanged, WatchAsked, WatchOpened
-from core.node import Node, NodeConfig
+from core.node import Node
 from core.operations import Command, Compact, Put
 from core.state import State
 from core.watching import Compacted, Events, WatchCreate, WatchStream
 from net.etcd.pb import rpc_pb2 as pb
 from sim.planted import planted
 from tests.bugs.track_record.mutations import MUTATIONS
-
-CONFIG = NodeConfig(
-    member_id=1,
-    origin=7,
-    quota_bytes=1 << 40,
-    request_bytes_max=1 << 20,
-    fragment_bytes=1 << 20,
-    progress_interval_ms=1000,
-)
+from tests.driver_world import CONFIG
 
 
 class Follower:
