@@ -27,6 +27,11 @@ class Codec(Protocol):
         ...
 
     @property
+    def messages_in(self) -> int:
+        """How many messages of requests came whole."""
+        ...
+
+    @property
     def has_more(self) -> bool:
         """Whether it kept a part of what it was fed for the next turn: to be fed nothing then."""
         ...

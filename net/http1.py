@@ -133,6 +133,7 @@ class Http1Connection:
         self._date = date
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_BYTES_MAX)
         self._request: h11.Request | None = None
+        self.messages_in = 0
         self._body = bytearray()
         self._awaited: Http1Pending | None = None
         self._held_bytes = 0
@@ -271,6 +272,7 @@ class Http1Connection:
 
     def _respond(self, response: Http1Response) -> None:
         request, self._request = self._request, None
+        self.messages_in += 1
         assert request is not None
         headers = [
             ("Content-Type", response.content_type),

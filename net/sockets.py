@@ -33,9 +33,11 @@ READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
 
 EVENTS_MAX: Final = 64
-"""Connections read in one turn: the first byte of each may take 50 us, its end 25."""
-ACCEPTS_MAX: Final = 32
-"""Connections accepted from one listener between two looks at the others."""
+"""Connections read in one turn, of those that know the way: 10 us each at least."""
+NEWCOMERS_MAX: Final = 8
+"""And of those that never had an answer: the first byte of each may take 50 us, its end 25."""
+ACCEPTS_MAX: Final = 4
+"""Connections accepted from one listener in one turn: 35 us each."""
 CONNECTIONS_MAX: Final = 20_000
 ACCEPT_PAUSE_S: Final = 0.25
 HANDSHAKE_THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))
@@ -82,6 +84,10 @@ class Link(Protocol):
         """Ask `poll` for these of READ and WRITE; a new link is asked for READ."""
         ...
 
+    def favour(self) -> None:
+        """It was answered something: from now on it goes before those that never were."""
+        ...
+
     def shutdown(self) -> None:
         """Tell the other end that nothing more comes; whatever it still sends is noise."""
         ...
@@ -126,12 +132,13 @@ class Sockets(Protocol):
 class PlainLink:
     """A TCP or unix connection without TLS."""
 
-    __slots__ = ("_interest", "_owner", "_sock", "handle", "peer")
+    __slots__ = ("_interest", "_is_favoured", "_owner", "_sock", "handle", "peer")
 
     def __init__(self, owner: EpollSockets, sock: socket.socket, peer: PeerInfo) -> None:
         self._owner = owner
         self._sock = sock
         self._interest = READ
+        self._is_favoured = False
         self.handle = sock.fileno()
         self.peer = peer
 
@@ -153,7 +160,13 @@ class PlainLink:
         """See Link."""
         if interest != self._interest:
             self._interest = interest
-            self._owner.set_interest(self.handle, interest)
+            self._owner.set_interest(self.handle, interest, favoured=self._is_favoured)
+
+    def favour(self) -> None:
+        """See Link."""
+        if not self._is_favoured:
+            self._is_favoured = True
+            self._owner.favour(self.handle, self._interest)
 
     def shutdown(self) -> None:
         """See Link."""
@@ -165,7 +178,7 @@ class PlainLink:
 
     def close(self) -> None:
         """See Link."""
-        self._owner.forget(self.handle)
+        self._owner.forget(self.handle, favoured=self._is_favoured)
         self._sock.close()
 
 
@@ -215,6 +228,8 @@ class TlsLink(PlainLink):
 class EpollSockets:
     """`Sockets` over one epoll that trio may wait for as a whole.
 
+    Whoever was never answered is in an epoll of its own inside that one: a crowd of newcomers is
+    read a few a turn, and never in the turn of somebody who was there before, but in every second.
     Listeners are owned from here on and closed by `stop_accepting` or `close`.
     """
 
@@ -232,6 +247,10 @@ class EpollSockets:
         self._new: deque[PlainLink] = deque()
         self._paused_until_s: float | None = None
         self._epoll = select.epoll()
+        self._newcomers = select.epoll()
+        self._epoll.register(self._newcomers.fileno(), READ)
+        self._are_waiting = False
+        """Whether the last poll left newcomers out."""
         self._wake_lock = threading.Lock()
         self._wake_handle = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake_handle, select.EPOLLIN)
@@ -252,9 +271,14 @@ class EpollSockets:
         """See Sockets."""
         ready = self._epoll.poll(timeout_s, EVENTS_MAX)
         links = self._links
+        crowd = False
         for handle, _ in ready:
             if handle not in links:
-                self._inner_work(handle)
+                crowd |= self._inner_work(handle)
+        if crowd:
+            crowd = self._are_waiting = not self._are_waiting and len(ready) > 1
+            if not crowd:
+                ready += self._newcomers.poll(0, NEWCOMERS_MAX)
         if self._handshakes:
             self._handshakes.expire()
         if self._paused_until_s is not None and time.monotonic() >= self._paused_until_s:
@@ -286,8 +310,7 @@ class EpollSockets:
             if isinstance(sock, ssl.SSLSocket)
             else PlainLink(self, sock, peer)
         )
-        self._links[link.handle] = link
-        self._epoll.register(link.handle, READ)
+        self._meet(link)
         return link
 
     def stop_accepting(self) -> None:
@@ -306,21 +329,35 @@ class EpollSockets:
         self._handshakes.close()
         for link in list(self._links.values()):
             link.close()
+        self._newcomers.close()
         self._epoll.close()
         with self._wake_lock:
             os.close(self._wake_handle)
             self._wake_handle = -1
 
-    def set_interest(self, handle: int, interest: int) -> None:
+    def set_interest(self, handle: int, interest: int, *, favoured: bool) -> None:
         """Change what the poll reports of a link (for links)."""
-        self._epoll.modify(handle, interest)
+        (self._epoll if favoured else self._newcomers).modify(handle, interest)
 
-    def forget(self, handle: int) -> None:
+    def favour(self, handle: int, interest: int) -> None:
+        """Put a link among those that go first (for links)."""
+        if handle in self._links:
+            self._newcomers.unregister(handle)
+            self._epoll.register(handle, interest)
+
+    def forget(self, handle: int, *, favoured: bool) -> None:
         """Drop a link that closes (for links)."""
         if self._links.pop(handle, None) is not None:
-            self._epoll.unregister(handle)
+            (self._epoll if favoured else self._newcomers).unregister(handle)
 
-    def _inner_work(self, handle: int) -> None:
+    def _meet(self, link: PlainLink) -> None:
+        self._links[link.handle] = link
+        self._newcomers.register(link.handle, READ)
+
+    def _inner_work(self, handle: int) -> bool:
+        """Do what a handle without a link stands for; whether that is: newcomers can be read."""
+        if handle == self._newcomers.fileno():
+            return True
         if handle in self._listeners:
             self._accept_from(self._listeners[handle])
         elif handle == self._wake_handle:
@@ -329,11 +366,12 @@ class EpollSockets:
             while self._handshakes.done:
                 sock, peer = self._handshakes.done.popleft()
                 link = TlsLink(self, sock, peer)
-                self._links[link.handle] = link
-                self._epoll.modify(link.handle, READ)
+                self._epoll.unregister(link.handle)
+                self._meet(link)
                 self._new.append(link)
         elif handle in self._handshakes:
             self._handshakes.ready(handle)
+        return False
 
     def _accept_from(self, listener: Listener) -> None:
         for _ in range(ACCEPTS_MAX):
@@ -357,8 +395,7 @@ class EpollSockets:
             else:
                 peer = PeerInfo(_name(address), listener.role, str(listener.url))
                 link = PlainLink(self, sock, peer)
-                self._links[link.handle] = link
-                self._epoll.register(link.handle, READ)
+                self._meet(link)
                 self._new.append(link)
 
     def _stop_for_now(self, reason: str) -> None:

@@ -252,6 +252,9 @@ class StreamLink:
             self.interest = interest
             self._owner.touch(self.handle)
 
+    def favour(self) -> None:
+        """See Link: here all are read."""
+
     def shutdown(self) -> None:
         self.end.shutdown()
 

@@ -33,6 +33,7 @@ class Echo:
         self.ended = 0
         self.ticks: list[int] = []
         self.pending_bytes = 0
+        self.messages_in = 0
         self.closing = False
         self.has_more = False
         self.reason = ""
@@ -41,6 +42,7 @@ class Echo:
 
     def feed(self, data: bytes, now_ms: int) -> None:
         self.heard += data
+        self.messages_in += 1
         self._application.inbox.append((self, data))
 
     def take(self, limit: int) -> bytes:
@@ -112,6 +114,7 @@ class FakeLink:
         self.sent = b""
         self.room = 1 << 30
         self.interest = READ
+        self.is_favoured = False
         self.is_shut = False
         self.is_closed = False
 
@@ -134,6 +137,9 @@ class FakeLink:
 
     def want(self, interest: int) -> None:
         self.interest = interest
+
+    def favour(self) -> None:
+        self.is_favoured = True
 
     def shutdown(self) -> None:
         self.is_shut = True

@@ -55,6 +55,7 @@ from net.http2.wire import (
     HEADERS,
     PADDED,
     PREFACE,
+    RST_STREAM,
     SETTINGS,
     STREAM_ID_MAX,
     WITH_PRIORITY,
@@ -376,7 +377,7 @@ class Connection(Generic[M]):
                 else:
                     self._headers_with_extras(stream_id & STREAM_ID_MAX, flags, data[start:at])
             else:
-                work += 1 + (length >> 8) * MESSAGE_WORK
+                work += 2 * MESSAGE_WORK if kind == RST_STREAM else 1 + (length >> 8) * MESSAGE_WORK
                 self._other(kind, flags, stream_id & STREAM_ID_MAX, data[start:at])
         if work >= FEED_WORK_MAX and not self.closing:
             self.has_more = at < end or inbound.unfinished is not None

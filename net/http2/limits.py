@@ -62,7 +62,7 @@ DEADLINE_GRAIN_MS: Final = 16
 """Stream deadlines are looked at on multiples of this, or many of them would cost a scan each."""
 
 MESSAGE_WORK: Final = 4
-"""What a request costs, where a frame that asks for nothing costs 1."""
+"""What a request costs, where a frame that asks for nothing costs 1; to undo one costs double."""
 
 FEED_WORK_MAX: Final = 64 * MESSAGE_WORK
 """What one `feed` does before it leaves the rest for the next.

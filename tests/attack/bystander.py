@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 
 from net.etcd.pb import rpc_pb2 as pb
-from tests.attack.flood import connect
+from tests.attack.flood import connect, processors
 from tests.http2_client import (
     DATA,
     HANDSHAKE,
@@ -90,6 +90,32 @@ class Bystander:
             piece = self.sock.recv(1 << 16)
             assert piece, "the bystander's connection was closed"
             self._rest += piece
+
+
+def keep_off(pid: int, own: Sequence[int]) -> None:
+    """Keep all threads of a process on these processors."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setaffinity(int(thread), own)
+
+
+@contextmanager
+def side_by_side(*pids: int) -> Generator[None, None, None]:
+    """Keep the attacked and this process off the attacker's processor, inside the body.
+
+    This one also goes first wherever it wants to run, if it may: a client whose machine is another
+    does not wait until the member, or the attacker, has used up a time slice (3 ms).
+    """
+    before = os.sched_getaffinity(0)
+    for pid in (os.getpid(), *pids):
+        keep_off(pid, processors()[0])
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        for pid in (os.getpid(), *pids):
+            keep_off(pid, sorted(before))
 
 
 @contextmanager

@@ -4,8 +4,9 @@ Without a port it attacks a decoy of its own, which reads and closes: a machine 
 harmed.
 
 The rule of this file: one kind of harm each, over real sockets, as fast as the other side takes
-it; a connection that is closed is opened again. It runs at a lower priority, so that what a
-bystander feels is the member's doing and not that of a busy processor.
+it; a connection that is closed is opened again. Where there are two processors it has the last
+one to itself (`tests.attack.bystander` keeps the others off it): an attacker sits on a machine of
+its own, and what a bystander feels is to be the member's doing, not that of a busy processor.
 """
 
 import os
@@ -113,6 +114,15 @@ KINDS: dict[str, Callable[[int], None]] = {
 }
 
 
+def processors() -> tuple[list[int], list[int]]:
+    """The processors of those who are attacked, and the attacker's; on a single one both the same.
+
+    Counted from all there are, since who asks may be kept on some of them already.
+    """
+    every = list(range(os.cpu_count() or 1))
+    return every[:-1] or every, every[-1:]
+
+
 def decoy(server: socket.socket) -> None:
     """Take connections, read, and hang up on who says too much."""
     while True:
@@ -131,6 +141,7 @@ def hang_up(sock: socket.socket) -> None:
 def main() -> None:
     """Do harm until ended."""
     os.nice(5)
+    os.sched_setaffinity(0, processors()[1])
     attack = KINDS[sys.argv[1]]
     if len(sys.argv) > 2:
         port = int(sys.argv[2])

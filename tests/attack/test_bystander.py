@@ -9,12 +9,13 @@ costs the member in memory is bounded too.
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
-from tests.attack.bystander import Bystander, attacking
+from tests.attack.bystander import Bystander, attacking, side_by_side
 from tests.attack.flood import KINDS
 from tests.members import Member, running, trine
 
@@ -51,7 +52,7 @@ def feel(
     """The p99 while a decoy is attacked and while the member is: of the best pair of windows."""
     bystander = Bystander(port_of(member))
     pairs: list[tuple[float, float]] = []
-    try:
+    with side_by_side(member.pid), closing(bystander):
         for _ in range(windows):
             with attacking(kind):
                 bystander.p99_ms(10)
@@ -62,8 +63,6 @@ def feel(
             pairs.append((quiet, attacked))
             if attacked <= allowed_ms(quiet, slack_ms):
                 break
-    finally:
-        bystander.close()
     best = min(pairs, key=lambda pair: pair[1] - allowed_ms(pair[0], slack_ms))
     print(f"{kind}: decoy {best[0]:.2f} ms, member {best[1]:.2f} ms, of {len(pairs)} windows")
     return best
