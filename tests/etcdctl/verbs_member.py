@@ -104,10 +104,11 @@ def check_datascale(ctl: Ctl) -> None:
 @verb("make-mirror", "a prefix into another prefix of the same server")
 def make_mirror(ctl: Ctl) -> None:
     ctl.run("put", "mirror/a", "1")
-    with ctl.staying("make-mirror", "--prefix=mirror/", "--dest-prefix=copied/",
-                     ctl.endpoint) as _:  # fmt: skip
+    with ctl.staying("watch", "copied/", "--prefix") as watching:
         ctl.await_watchers(1)
-        with ctl.staying("watch", "copied/", "--prefix", "--rev=1") as watching:
+        with ctl.staying("make-mirror", "--prefix=mirror/", "--dest-prefix=copied/",
+                         ctl.endpoint) as _:  # fmt: skip
+            ctl.await_watchers(2)
             ctl.run("put", "mirror/b", "2")
             ctl.run("del", "mirror/a")
             watching.until("DELETE")
