@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from net.replicator import (
+    Configuration,
     Entry,
     HardState,
     LogBounds,
@@ -49,6 +50,15 @@ class LocalEngine:
     def commit_index(self) -> int:
         """The last durable index."""
         return self._commit_index
+
+    @property
+    def members(self) -> Configuration:
+        """See Replicator: itself."""
+        return {self._member_id: True}
+
+    def match_of(self, member: int) -> int:
+        """See Replicator: nobody else."""
+        return 0
 
     def step(self, now_ms: int, inputs: Sequence[RaftInput]) -> RaftOutput:
         """Order what was proposed; hand out what became durable."""

@@ -13,6 +13,7 @@ from core.effects import Propose
 from core.limits import PACK_BYTES_MAX, PACK_COMMANDS_MAX
 from core.tuples import new
 from net import replicator as raft
+from net.changes import pack_of
 from net.faultpoint import faultpoint
 
 
@@ -90,6 +91,6 @@ class Packs:
 def decode_entry(entry: raft.Entry) -> Sequence[Proposed]:
     """Return an entry's commands. Bytes that the codec refuses end the member."""
     try:
-        return decode_pack(entry.payload)
+        return decode_pack(pack_of(entry.payload))
     except CodecError as error:
         raise CodecError(f"log index {entry.index}: {error}") from error

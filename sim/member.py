@@ -78,6 +78,13 @@ class _Recorded:
     def commit_index(self) -> int:
         return self._engine.commit_index
 
+    @property
+    def members(self) -> raft.Configuration:
+        return self._engine.members
+
+    def match_of(self, member: int) -> int:
+        return self._engine.match_of(member)
+
     def step(self, now_ms: int, inputs: Sequence[raft.RaftInput]) -> raft.RaftOutput:
         out = self._engine.step(now_ms, inputs)
         for persist in out.persist:
