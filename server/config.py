@@ -19,17 +19,17 @@ from net import duration
 from net.listen import ListenUrl
 from net.tls import TlsOptions
 from server.ciphers import OPENSSL_NAMES, TLS13_NAMES
+from server.clustering import Joined, Joining, PeerMember, initial_cluster, pace, peer_port
 from server.inert import REFUSED
 from server.logs import LogSettings, read_log_settings
 from server.reading import Reader
 from server.settings import Notice, Settings, flag_of
-from server.urls import UrlError, advertised, is_everywhere, listening
+from server.urls import UrlError, is_everywhere, listening
 
 QUOTA_DEFAULT_BYTES: Final = 2 << 30
 REQUEST_BYTES_LEAST: Final = 1 << 10
 REQUEST_BYTES_MOST: Final = 256 << 20
 TXN_OPS_MOST: Final = 1 << 20
-ELECTION_MS_MOST: Final = 50_000  # etcd's bound
 DAY_MS: Final = 24 * 3_600_000
 _INT64_MOST: Final = (1 << 63) - 1
 _NAME: Final = re.compile(r"[^\x00-\x20,=\x7f]+")
@@ -42,14 +42,6 @@ class ConfigError(Exception):
     def __init__(self, sentences: Sequence[str]) -> None:
         super().__init__("\n".join(sentences))
         self.sentences = tuple(sentences)
-
-
-@attrs.frozen
-class PeerMember:
-    """A member of a new cluster and the URLs other members reach it at."""
-
-    name: str
-    peer_urls: tuple[str, ...]
 
 
 @attrs.frozen
@@ -82,11 +74,29 @@ class Config:
     advertise_client: tuple[str, ...]
     client_tls: TlsOptions | None
     listen_peer: tuple[ListenUrl, ...]
+    """Where members may connect: TLS, or plain on this machine; may be empty."""
+    listen_peer_given: bool
+    """Whether somebody wrote it: a default that is taken already is no fault of a lone member."""
     advertise_peer: tuple[str, ...]
     peer_tls: TlsOptions | None
+    """What this member shows and trusts on links, whichever end opens them."""
+    peer_dial_pair: tuple[str, str] | None
+    """Certificate and key to show on links that this member opens, if it has others for that."""
+    peer_plaintext: bool
+    peer_pinned: bool
+    """k8s-dqlite's way: all members share the pair of `peer_tls`, and only it is let in."""
     initial_cluster: tuple[PeerMember, ...]
     initial_cluster_token: str
     initial_cluster_existing: bool
+    founding_faults: tuple[str, ...]
+    """What is wrong with `initial_cluster`; it counts at a first start alone."""
+    joining: Joining | None
+    """k8s-dqlite's way to join, until this member has."""
+    joined: Joined | None
+    """What a running cluster said to a member that joins it, before its first start."""
+    failure_domain: int
+    strict_reconfig: bool
+    pre_vote: bool
     heartbeat_ms: int
     election_ms: int
     learners_max: int
@@ -122,8 +132,14 @@ def configure(settings: Settings, *, host: str) -> Config:
     _check_distinct(read, (*listen_client, *listen_http, *listen_metrics))
     client_tls = _client_tls(read, (*listen_client, *listen_http, *listen_metrics))
     advertise_peer = read.urls("initial-advertise-peer-urls")
-    heartbeat_ms, election_ms = _pace(read)
-    listen_peer = _listeners(read, "listen-peer-urls")
+    heartbeat_ms, election_ms = pace(read)
+    members, founding_faults = initial_cluster(read, name, advertise_peer)
+    is_existing = read.text("initial-cluster-state") == "existing"
+    listen_peer = read.listen_urls("listen-peer-urls", is_tcp_tls=bool(read.text("peer-cert-file")))
+    peer_tls = _peer_tls(read, listen_peer)
+    listen_peer, peer_notices = peer_port(
+        read, listen_peer, peer_tls, has_company=is_existing or len(members) > 1
+    )
     config = Config(
         name=name,
         data_dir=data_dir,
@@ -135,10 +151,20 @@ def configure(settings: Settings, *, host: str) -> Config:
         client_tls=client_tls,
         listen_peer=listen_peer,
         advertise_peer=advertise_peer,
-        peer_tls=_peer_tls(read, listen_peer),
-        initial_cluster=_initial_cluster(read, name, advertise_peer),
+        peer_tls=peer_tls,
+        listen_peer_given=read.given("listen-peer-urls") is not None,
+        peer_dial_pair=_dial_pair(read),
+        peer_plaintext=read.truth("peer-plaintext"),
+        peer_pinned=False,
+        initial_cluster=members,
         initial_cluster_token=read.text("initial-cluster-token"),
-        initial_cluster_existing=read.text("initial-cluster-state") == "existing",
+        initial_cluster_existing=is_existing,
+        founding_faults=founding_faults,
+        joining=None,
+        joined=None,
+        failure_domain=0,
+        strict_reconfig=read.truth("strict-reconfig-check"),
+        pre_vote=read.truth("pre-vote"),
         heartbeat_ms=heartbeat_ms,
         election_ms=election_ms,
         learners_max=read.number("max-learners", least=0, most=100),
@@ -160,7 +186,12 @@ def configure(settings: Settings, *, host: str) -> Config:
         metrics_extensive=metrics_extensive,
         socket_reuse_port=read.truth("socket-reuse-port"),
         logging=read_log_settings(read),
-        notices=(*settings.notices, *_inert_notices(settings), *_tls_notices(read, listen_client)),
+        notices=(
+            *settings.notices,
+            *_inert_notices(settings),
+            *_tls_notices(read, listen_client),
+            *peer_notices,
+        ),
     )
     if read.faults:
         raise ConfigError(read.faults)
@@ -252,43 +283,6 @@ def _advertised(read: Reader, listen: Sequence[ListenUrl], host: str) -> tuple[s
     )
 
 
-def _pace(read: Reader) -> tuple[int, int]:
-    heartbeat_ms = read.number("heartbeat-interval", least=1, most=ELECTION_MS_MOST)
-    election_ms = read.number("election-timeout", least=1, most=ELECTION_MS_MOST)
-    if 5 * heartbeat_ms > election_ms:
-        read.wrong(
-            "election-timeout",
-            f"an election timeout is at least five heartbeats: give {5 * heartbeat_ms} or more, "
-            f"or lower --heartbeat-interval={heartbeat_ms}",
-        )
-    return heartbeat_ms, election_ms
-
-
-def _initial_cluster(
-    read: Reader, name: str, advertise_peer: tuple[str, ...]
-) -> tuple[PeerMember, ...]:
-    if read.given("initial-cluster") is None:
-        return (PeerMember(name, advertise_peer),)
-    urls: dict[str, list[str]] = {}
-    for pair in read.items("initial-cluster"):
-        member, separator, url = pair.partition("=")
-        try:
-            if not (member and separator):
-                raise UrlError(f'"{pair}" is no pair; write it as {name}=http://host:2380')
-            urls.setdefault(member, []).append(advertised(url))
-        except UrlError as fault:
-            read.wrong("initial-cluster", str(fault))
-    if urls and name not in urls:
-        read.wrong("initial-cluster", f"it lacks this member, --name={name}: add {name}=URL")
-    if len(urls) > 1:
-        read.wrong(
-            "initial-cluster",
-            f"this build runs clusters of one member and this names {len(urls)}; starting alone "
-            "would make a second cluster",
-        )
-    return tuple(PeerMember(member, tuple(member_urls)) for member, member_urls in urls.items())
-
-
 def _client_tls(read: Reader, endpoints: Sequence[ListenUrl]) -> TlsOptions | None:
     has_tls = any(endpoint.is_secure for endpoint in endpoints)
     return _tls(read, prefix="", crl="client-crl-file", has_tls=has_tls)
@@ -299,6 +293,17 @@ def _peer_tls(read: Reader, endpoints: Sequence[ListenUrl]) -> TlsOptions | None
     if has_tls and read.truth("peer-auto-tls"):
         return None
     return _tls(read, prefix="peer-", crl="peer-crl-file", has_tls=has_tls)
+
+
+def _dial_pair(read: Reader) -> tuple[str, str] | None:
+    cert_file, key_file = read.text("peer-client-cert-file"), read.text("peer-client-key-file")
+    if bool(cert_file) != bool(key_file):
+        absent = "peer-client-key-file" if cert_file else "peer-client-cert-file"
+        read.fault(
+            f"--peer-client-cert-file and --peer-client-key-file belong together: give --{absent}."
+        )
+        return None
+    return (cert_file, key_file) if cert_file else None
 
 
 def _tls(read: Reader, *, prefix: str, crl: str, has_tls: bool) -> TlsOptions | None:
@@ -324,7 +329,8 @@ def _tls(read: Reader, *, prefix: str, crl: str, has_tls: bool) -> TlsOptions | 
         # As in etcd: naming authorities is asking for certificates.
         client_cert_required=must_show or trusted_ca_file is not None,
         crl_file=read.text(crl) or None,
-        allowed_hostnames=() if prefix else read.items("client-cert-allowed-hostname"),
+        allowed_common_names=read.items("peer-cert-allowed-cn") if prefix else (),
+        allowed_hostnames=read.items(f"{prefix or 'client-'}cert-allowed-hostname"),
         min_version=versions[0],
         max_version=versions[1],
         ciphers=ciphers,

@@ -37,12 +37,19 @@ _FOREIGN: Final = (
 def preflight(config: Config) -> Config:
     """Return the configuration with the quota that counts. Raises ConfigError."""
     faults = [*_files(config), *_directories(config)]
+    if not is_begun(config.data_dir):
+        faults += config.founding_faults
     limit = memory_limit()
     checked, quota_faults = settle_quota(config, limit)
     faults += quota_faults
     if faults:
         raise ConfigError(faults)
     return checked
+
+
+def is_begun(data_dir: str) -> bool:
+    """Say whether a member has lived in a data directory: then its cluster is known."""
+    return os.path.exists(os.path.join(data_dir, "format"))
 
 
 def settle_quota(config: Config, limit: MemoryLimit | None) -> tuple[Config, list[str]]:
