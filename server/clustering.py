@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, TypedDict
 
 import attrs
 
@@ -22,6 +22,7 @@ from net.listen import ListenUrl
 from net.tls import TlsOptions
 from server.reading import Reader
 from server.settings import Notice
+from server.transport import dial_pair, peer_tls
 from server.urls import UrlError, advertised
 
 ELECTION_MS_MOST: Final = 50_000  # etcd's bound
@@ -68,7 +69,57 @@ class Joined:
     members: tuple[KnownMember, ...]
 
 
-def pace(read: Reader) -> tuple[int, int]:
+class Peering(TypedDict):
+    """The fields of `Config` that are about other members."""
+
+    listen_peer: tuple[ListenUrl, ...]
+    listen_peer_given: bool
+    advertise_peer: tuple[str, ...]
+    peer_tls: TlsOptions | None
+    peer_dial_pair: tuple[str, str] | None
+    peer_plaintext: bool
+    initial_cluster: tuple[PeerMember, ...]
+    initial_cluster_token: str
+    initial_cluster_existing: bool
+    founding_faults: tuple[str, ...]
+    strict_reconfig: bool
+    pre_vote: bool
+    heartbeat_ms: int
+    election_ms: int
+    learners_max: int
+
+
+def peering(read: Reader, name: str) -> tuple[Peering, tuple[Notice, ...]]:
+    """Return what settings say of other members, and what is to be told of it."""
+    advertise = read.urls("initial-advertise-peer-urls")
+    members, founding_faults = _initial_cluster(read, name, advertise)
+    is_existing = read.text("initial-cluster-state") == "existing"
+    asked = read.listen_urls("listen-peer-urls", is_tcp_tls=bool(read.text("peer-cert-file")))
+    tls = peer_tls(read, asked)
+    has_company = is_existing or len(members) > 1
+    listen, notices = _peer_port(read, asked, tls, has_company=has_company)
+    heartbeat_ms, election_ms = _pace(read)
+    fields = Peering(
+        listen_peer=listen,
+        listen_peer_given=read.given("listen-peer-urls") is not None,
+        advertise_peer=advertise,
+        peer_tls=tls,
+        peer_dial_pair=dial_pair(read),
+        peer_plaintext=read.truth("peer-plaintext"),
+        initial_cluster=members,
+        initial_cluster_token=read.text("initial-cluster-token"),
+        initial_cluster_existing=is_existing,
+        founding_faults=founding_faults,
+        strict_reconfig=read.truth("strict-reconfig-check"),
+        pre_vote=read.truth("pre-vote"),
+        heartbeat_ms=heartbeat_ms,
+        election_ms=election_ms,
+        learners_max=read.number("max-learners", least=0, most=100),
+    )
+    return fields, notices
+
+
+def _pace(read: Reader) -> tuple[int, int]:
     """Return the milliseconds of a heartbeat and of an election timeout."""
     heartbeat_ms = read.number("heartbeat-interval", least=1, most=ELECTION_MS_MOST)
     election_ms = read.number("election-timeout", least=1, most=ELECTION_MS_MOST)
@@ -81,7 +132,7 @@ def pace(read: Reader) -> tuple[int, int]:
     return heartbeat_ms, election_ms
 
 
-def initial_cluster(
+def _initial_cluster(
     read: Reader, name: str, advertise: tuple[str, ...]
 ) -> tuple[tuple[PeerMember, ...], tuple[str, ...]]:
     """Return the members that `--initial-cluster` lists, and what is wrong with the list.
@@ -156,7 +207,7 @@ def is_local(url: ListenUrl) -> bool:
         return False
 
 
-def peer_port(
+def _peer_port(
     read: Reader, listen: tuple[ListenUrl, ...], tls: TlsOptions | None, *, has_company: bool
 ) -> tuple[tuple[ListenUrl, ...], tuple[Notice, ...]]:
     """Return where members may connect, and what is told of the places that stay closed.
@@ -183,8 +234,3 @@ def peer_port(
         else:
             notices.append(Notice("the peer port stays closed", {"url": str(url), "why": why}))
     return tuple(usable), tuple(notices)
-
-
-def trusts_nobody(tls: TlsOptions | None) -> bool:
-    """Say whether peer TLS lacks the authority that tells members from strangers."""
-    return tls is not None and not tls.judges_clients

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os.path
 import re
-import ssl
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -18,12 +17,12 @@ import attrs
 from net import duration
 from net.listen import ListenUrl
 from net.tls import TlsOptions
-from server.ciphers import OPENSSL_NAMES, TLS13_NAMES
-from server.clustering import Joined, Joining, PeerMember, initial_cluster, pace, peer_port
+from server.clustering import Joined, Joining, PeerMember, peering
 from server.inert import REFUSED
 from server.logs import LogSettings, read_log_settings
 from server.reading import Reader
 from server.settings import Notice, Settings, flag_of
+from server.transport import client_tls
 from server.urls import UrlError, is_everywhere, listening
 
 QUOTA_DEFAULT_BYTES: Final = 2 << 30
@@ -33,7 +32,6 @@ TXN_OPS_MOST: Final = 1 << 20
 DAY_MS: Final = 24 * 3_600_000
 _INT64_MOST: Final = (1 << 63) - 1
 _NAME: Final = re.compile(r"[^\x00-\x20,=\x7f]+")
-_TLS_VERSIONS: Final = {"TLS1.2": ssl.TLSVersion.TLSv1_2, "TLS1.3": ssl.TLSVersion.TLSv1_3}
 
 
 class ConfigError(Exception):
@@ -61,7 +59,7 @@ class KeepRevisions:
 Compaction = Periodic | KeepRevisions | None
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Config:
     """Everything a member is told. `quota_bytes` is 0 until preflight has seen the memory."""
 
@@ -83,18 +81,18 @@ class Config:
     peer_dial_pair: tuple[str, str] | None
     """Certificate and key to show on links that this member opens, if it has others for that."""
     peer_plaintext: bool
-    peer_pinned: bool
+    peer_pinned: bool = False
     """k8s-dqlite's way: all members share the pair of `peer_tls`, and only it is let in."""
     initial_cluster: tuple[PeerMember, ...]
     initial_cluster_token: str
     initial_cluster_existing: bool
     founding_faults: tuple[str, ...]
     """What is wrong with `initial_cluster`; it counts at a first start alone."""
-    joining: Joining | None
+    joining: Joining | None = None
     """k8s-dqlite's way to join, until this member has."""
-    joined: Joined | None
+    joined: Joined | None = None
     """What a running cluster said to a member that joins it, before its first start."""
-    failure_domain: int
+    failure_domain: int = 0
     strict_reconfig: bool
     pre_vote: bool
     heartbeat_ms: int
@@ -129,17 +127,9 @@ def configure(settings: Settings, *, host: str) -> Config:
     listen_client = _client_listeners(read)
     listen_http = _listeners(read, "listen-client-http-urls")
     listen_metrics, metrics_extensive = _metrics(read)
-    _check_distinct(read, (*listen_client, *listen_http, *listen_metrics))
-    client_tls = _client_tls(read, (*listen_client, *listen_http, *listen_metrics))
-    advertise_peer = read.urls("initial-advertise-peer-urls")
-    heartbeat_ms, election_ms = pace(read)
-    members, founding_faults = initial_cluster(read, name, advertise_peer)
-    is_existing = read.text("initial-cluster-state") == "existing"
-    listen_peer = read.listen_urls("listen-peer-urls", is_tcp_tls=bool(read.text("peer-cert-file")))
-    peer_tls = _peer_tls(read, listen_peer)
-    listen_peer, peer_notices = peer_port(
-        read, listen_peer, peer_tls, has_company=is_existing or len(members) > 1
-    )
+    everywhere = (*listen_client, *listen_http, *listen_metrics)
+    _check_distinct(read, everywhere)
+    clustering, peer_notices = peering(read, name)
     config = Config(
         name=name,
         data_dir=data_dir,
@@ -148,26 +138,8 @@ def configure(settings: Settings, *, host: str) -> Config:
         listen_http=listen_http,
         listen_metrics=listen_metrics,
         advertise_client=_advertised(read, listen_client, host),
-        client_tls=client_tls,
-        listen_peer=listen_peer,
-        advertise_peer=advertise_peer,
-        peer_tls=peer_tls,
-        listen_peer_given=read.given("listen-peer-urls") is not None,
-        peer_dial_pair=_dial_pair(read),
-        peer_plaintext=read.truth("peer-plaintext"),
-        peer_pinned=False,
-        initial_cluster=members,
-        initial_cluster_token=read.text("initial-cluster-token"),
-        initial_cluster_existing=is_existing,
-        founding_faults=founding_faults,
-        joining=None,
-        joined=None,
-        failure_domain=0,
-        strict_reconfig=read.truth("strict-reconfig-check"),
-        pre_vote=read.truth("pre-vote"),
-        heartbeat_ms=heartbeat_ms,
-        election_ms=election_ms,
-        learners_max=read.number("max-learners", least=0, most=100),
+        client_tls=client_tls(read, everywhere),
+        **clustering,
         quota_bytes=read.number("quota-backend-bytes", least=-_INT64_MOST, most=_INT64_MOST),
         txn_ops_max=read.number("max-txn-ops", least=1, most=TXN_OPS_MOST),
         request_bytes_max=read.number(
@@ -281,78 +253,6 @@ def _advertised(read: Reader, listen: Sequence[ListenUrl], host: str) -> tuple[s
         str(attrs.evolve(endpoint, host=host) if is_everywhere(endpoint) else endpoint)
         for endpoint in listen
     )
-
-
-def _client_tls(read: Reader, endpoints: Sequence[ListenUrl]) -> TlsOptions | None:
-    has_tls = any(endpoint.is_secure for endpoint in endpoints)
-    return _tls(read, prefix="", crl="client-crl-file", has_tls=has_tls)
-
-
-def _peer_tls(read: Reader, endpoints: Sequence[ListenUrl]) -> TlsOptions | None:
-    has_tls = any(endpoint.is_secure for endpoint in endpoints)
-    if has_tls and read.truth("peer-auto-tls"):
-        return None
-    return _tls(read, prefix="peer-", crl="peer-crl-file", has_tls=has_tls)
-
-
-def _dial_pair(read: Reader) -> tuple[str, str] | None:
-    cert_file, key_file = read.text("peer-client-cert-file"), read.text("peer-client-key-file")
-    if bool(cert_file) != bool(key_file):
-        absent = "peer-client-key-file" if cert_file else "peer-client-cert-file"
-        read.fault(
-            f"--peer-client-cert-file and --peer-client-key-file belong together: give --{absent}."
-        )
-        return None
-    return (cert_file, key_file) if cert_file else None
-
-
-def _tls(read: Reader, *, prefix: str, crl: str, has_tls: bool) -> TlsOptions | None:
-    cert_file, key_file = read.text(f"{prefix}cert-file"), read.text(f"{prefix}key-file")
-    trusted_ca_file = read.text(f"{prefix}trusted-ca-file") or None
-    must_show = read.truth(f"{prefix}client-cert-auth")
-    versions, ciphers = _versions(read), _ciphers(read)
-    if bool(cert_file) != bool(key_file):
-        absent = f"{prefix}key-file" if cert_file else f"{prefix}cert-file"
-        read.fault(f"--{prefix}cert-file and --{prefix}key-file belong together: give --{absent}.")
-        return None
-    if not cert_file:
-        if has_tls:
-            read.fault(
-                f"an https or unixs URL needs a certificate: give --{prefix}cert-file and "
-                f"--{prefix}key-file, or an http URL."
-            )
-        return None
-    return TlsOptions(
-        cert_file=cert_file,
-        key_file=key_file,
-        trusted_ca_file=trusted_ca_file,
-        # As in etcd: naming authorities is asking for certificates.
-        client_cert_required=must_show or trusted_ca_file is not None,
-        crl_file=read.text(crl) or None,
-        allowed_common_names=read.items("peer-cert-allowed-cn") if prefix else (),
-        allowed_hostnames=read.items(f"{prefix or 'client-'}cert-allowed-hostname"),
-        min_version=versions[0],
-        max_version=versions[1],
-        ciphers=ciphers,
-    )
-
-
-def _versions(read: Reader) -> tuple[ssl.TLSVersion, ssl.TLSVersion | None]:
-    minimum, maximum = read.text("tls-min-version"), read.text("tls-max-version")
-    if maximum and minimum > maximum:
-        read.fault(f"--tls-min-version={minimum} is above --tls-max-version={maximum}: swap them.")
-    return _TLS_VERSIONS[minimum], _TLS_VERSIONS[maximum] if maximum else None
-
-
-def _ciphers(read: Reader) -> str | None:
-    suites = read.items("cipher-suites")
-    known = [OPENSSL_NAMES[suite] for suite in suites if suite in OPENSSL_NAMES]
-    for suite in suites:
-        if suite not in OPENSSL_NAMES and suite not in TLS13_NAMES:
-            read.wrong("cipher-suites", f'no such suite: "{suite}"')
-    if known and read.text("tls-min-version") == "TLS1.3":
-        read.wrong("cipher-suites", "TLS 1.3 has no choice of suites: drop it or TLS1.3")
-    return ":".join(dict.fromkeys(known)) or None
 
 
 def _compaction(read: Reader) -> Compaction:

@@ -127,4 +127,4 @@ def test_a_start_tells_who_starts_and_what_has_no_effect() -> None:
         '"a setting has no effect here"',
     ]
     assert '"setting":"--cors=*"' in lines[1]
-    assert "one member, which elects itself" in lines[1]
+    assert "needs no other origin" in lines[1]
