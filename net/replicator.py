@@ -6,11 +6,13 @@ before what may be sent, applied or answered, and the driver does so. The local 
 """
 
 from collections.abc import Mapping, Sequence
-from enum import IntEnum
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from attrs import field, frozen
+
+from core.members import Change as Change
+from core.members import ChangeKind as ChangeKind
 
 
 @frozen
@@ -105,23 +107,6 @@ class SnapshotInstalled:
     index: int
     members: "Configuration | None" = None
     """Who the cluster is at that index; None leaves it as the engine knows it."""
-
-
-class ChangeKind(IntEnum):
-    """What a change of membership does to one member."""
-
-    ADD_LEARNER = 1
-    ADD_VOTER = 2
-    PROMOTE = 3
-    DEMOTE = 4
-    REMOVE = 5
-
-
-class Change(NamedTuple):
-    """One step from a configuration to the next: a single member changes."""
-
-    kind: ChangeKind
-    member: int
 
 
 class ChangeMember(NamedTuple):

@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 import trio
 from attrs import frozen
 
+from core.members import Member
 from core.node import NodeConfig
 from net.disk import RealDisk
 from net.etcd.maintenance import Maintenance
@@ -115,7 +116,9 @@ class System:
         """See Ground."""
         member = member_id(config.advertise_peer, config.initial_cluster_token)
         identity = Identity(cluster_id([member]), member)
-        return open_member(self.directory(config), node, metrics, log, identity=identity)
+        where = self.directory(config)
+        founder = Member(member, config.name, config.advertise_peer, config.advertise_client)
+        return open_member(where, node, metrics, log, identity=identity, founders=[founder])
 
     def peers(self, opened: Opened, maintenance: Maintenance) -> Peers | None:
         """See Ground."""

@@ -11,20 +11,22 @@ INV-LOG-COVERS-STATE: the journal holds every pack after the store's applied ind
 """
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from core.ids import Index, Term
 from core.inputs import Committed
 from core.loading import BrokenStateError, Facts, load
+from core.members import Member, configuration
 from core.node import Node, NodeConfig
 from core.state import NOT_COMPACTED, State
 from net import replicator as raft
 from net.disk import Disk, DiskFull, Lock
 from net.driver import DEFAULT_PACE, Driver
 from net.flush import Pace
+from net.founding import found
 from net.journal import SEGMENT_BYTES, Journal, Recovered, Reserve, SnapshotMark
 from net.journal.reserve import RESERVE_BYTES
 from net.local import LocalEngine
@@ -85,26 +87,34 @@ def open_member(
     log: Logger,
     *,
     identity: Identity,
+    founders: Sequence[Member] = (),
     engine: Engine | None = None,
 ) -> Opened:
     """Open, verify, replay. Raises RefusedToStartError, and what disk, journal and store raise.
 
-    `identity` is what a first start writes down; later ones read it. Without an `engine` the member
+    `identity` is what a first start writes down; later ones read it. So are `founders`, who begin
+    the cluster's log; none of them for a member that joins. Without an `engine` the member
     is alone: what its journal holds is committed. The collector stays away
     meanwhile: what is loaded holds no cycles, and looking at all of it once takes 0.6 s at 1M
     keys. At the end everything is put out of its sight. Where the disk is full the reserve is
     given up and all is tried once more.
     """
+
+    def open_once() -> Opened:
+        return _open_member(
+            where, config, metrics, log, identity=identity, founders=founders, engine=engine
+        )
+
     gc.disable()
     try:
         try:
-            return _open_member(where, config, metrics, log, identity=identity, engine=engine)
+            return open_once()
         except DiskFull:
             freed = _reserve(where).release()
             if not freed:
                 raise
             log.error("the disk is full: gave up the reserve to start", freed_bytes=freed)
-        opened = _open_member(where, config, metrics, log, identity=identity, engine=engine)
+        opened = open_once()
         opened.driver.disk_full = True
         return opened
     finally:
@@ -119,6 +129,7 @@ def _open_member(
     log: Logger,
     *,
     identity: Identity,
+    founders: Sequence[Member],
     engine: Engine | None,
 ) -> Opened:
     disk = where.disk
@@ -136,6 +147,7 @@ def _open_member(
         store = _open_store(where, found, identity)
         undo.callback(store.close)
         _join(journal, store)
+        _found(journal, store, founders)
         driver = _driver(where, config, metrics, journal, found, store, engine)
         reserve = _reserve(where)
         driver.on_disk_full = lambda: _tell_full(reserve, log)
@@ -243,6 +255,16 @@ def _join(journal: Journal, store: Store) -> None:
         )
 
 
+def _found(journal: Journal, store: Store, founders: Sequence[Member]) -> None:
+    """Begin the log of a new cluster with its founders, where no member is known."""
+    if not founders or store.members():
+        return
+    index = store.applied[0]
+    is_restored = store.meta.notes.get(JOURNAL_NOTE) == JOURNAL_BEGINS
+    begins = is_restored or (index == 0 and journal.first_index == 1)
+    found(journal, founders, own=store.meta.member_id, after=index, begins=begins)
+
+
 def _forget_restore(store: Store) -> None:
     """From now on an empty journal is a lost one."""
     meta = store.meta
@@ -269,6 +291,7 @@ def facts_of(store: Store) -> Facts:
         int.from_bytes(meta.chain_hash, "big"),
         store.leases(),
         store.alarms(),
+        store.members(),
     )
 
 
@@ -287,25 +310,24 @@ def _load(store: Store) -> tuple[State, list[int]]:
 
 
 def _with_member(config: NodeConfig, member_id: int) -> NodeConfig:
-    return NodeConfig(
-        member_id,
-        config.origin,
-        config.quota_bytes,
-        config.request_bytes_max,
-        config.fragment_bytes,
-        config.progress_interval_ms,
-    )
+    return evolve(config, member_id=member_id)
 
 
 def _bounds(journal: Journal, found: Recovered, state: State) -> raft.LogBounds:
     hard = found.hard_state
-    term = hard.term if hard is not None else 0
     last_term = journal.term_at(journal.last_index) if journal.last_index else 0
+    term = max(last_term, state.applied_term)
+    vote = commit = 0
+    if hard is not None:
+        commit = hard.commit
+        if hard.term >= term:
+            term, vote = hard.term, hard.vote
     return raft.LogBounds(
-        raft.HardState(max(term, last_term, state.applied_term), 0, 0),
+        raft.HardState(term, vote, commit),
         journal.last_index,
         last_term,
         state.applied_index,
+        configuration(state.members),
     )
 
 
