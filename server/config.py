@@ -88,6 +88,8 @@ class Config:
     initial_cluster_existing: bool
     founding_faults: tuple[str, ...]
     """What is wrong with `initial_cluster`; it counts at a first start alone."""
+    is_dqlites: bool = False
+    """Whether files in k8s-dqlite's form say who the cluster is, and are kept current."""
     joining: Joining | None = None
     """k8s-dqlite's way to join, until this member has."""
     joined: Joined | None = None
