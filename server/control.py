@@ -8,7 +8,7 @@
     POST /control/promote    {"id": "hex"}
     POST /control/update     {"id": "hex", "peerURLs": [...]}
     POST /control/transfer   {"id": "hex"}                  gives leadership away
-    POST /control/sql        {"statement": "...", "mode": "table"}
+    POST /control/sql        {"statement": "..."}                columns and rows
 
 Rule: these paths exist on two listeners alone: the socket file in the data directory, which only
 its owner can open, and the peer port, which only members can reach. Ids are hexadecimal text. A
@@ -24,6 +24,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final, Protocol
 
+import apsw
 import attrs
 import trio
 
@@ -35,8 +36,8 @@ from net.etcd.pb import rpc_pb2 as pb
 from net.http1 import Http1Pending, Http1Request, Http1Response
 from net.listen import ListenUrl, PeerInfo, Role
 from net.store.errors import StoreError
-from net.store.rendering import mode_of
-from net.store.sql import Console
+from net.store.rendering import text_of
+from net.store.sql import open_newest, refusal
 from server.clustering import KnownMember
 from server.config import Config
 from server.documents import (
@@ -48,7 +49,7 @@ from server.documents import (
     fault,
     id_of,
     listed,
-    text_of,
+    text_in,
     urls_of,
 )
 from server.dqlite import address_of
@@ -59,7 +60,7 @@ ASK_MS_MAX: Final = 10_000
 """How long a change of membership may take."""
 TICK_S: Final = 0.25
 SQL_WAITING_MAX: Final = 8
-SQL_LINES_MAX: Final = 100_000
+SQL_ROWS_MAX: Final = 100_000
 SQL_BYTES_MAX: Final = 32 << 20
 _PATH_MAX: Final = 107
 """The kernel's bound for the name of a socket file."""
@@ -324,10 +325,9 @@ class Control:
     def _query(self, fields: Fields) -> Http1Response | Http1Pending:
         if len(self._sql) >= SQL_WAITING_MAX:
             return fault("too many queries wait already", HTTPStatus.SERVICE_UNAVAILABLE)
-        statement, mode = text_of(fields, "statement"), str(fields.get("mode", "table"))
-        directory = self._config.data_dir
+        statement, directory = text_in(fields, "statement"), self._config.data_dir
         pending = Http1Pending()
-        self._sql.append((lambda: _queried(directory, statement, mode), pending))
+        self._sql.append((lambda: _queried(directory, statement), pending))
         self._has_sql.set()
         return pending
 
@@ -358,17 +358,27 @@ def _nothing(_: bytes) -> Fields:
     return {}
 
 
-def _queried(directory: str, statement: str, mode: str) -> Http1Response:
+def _queried(directory: str, statement: str) -> Http1Response:
     """Return what a query says; runs in a thread. Every fault of the query is an answer."""
     try:
-        console = Console(directory, mode=mode_of(mode))
-        lines: list[str] = []
-        size = 0
-        for line in console.answer(statement):
-            lines.append(line)
-            size += len(line)
-            if len(lines) > SQL_LINES_MAX or size > SQL_BYTES_MAX:
-                raise StoreError("the answer is too long: ask for less, with LIMIT")
-    except (StoreError, OSError) as error:
+        if reason := refusal(statement):
+            raise StoreError(reason)
+        return document(_rows(directory, statement))
+    except (StoreError, OSError, apsw.Error) as error:
         return fault(str(error), HTTPStatus.BAD_REQUEST)
-    return document({"lines": lines})
+
+
+def _rows(directory: str, statement: str) -> Fields:
+    database = open_newest(directory)
+    try:
+        columns, found = database.columns(statement)
+        rows: list[list[str | int | float | None]] = []
+        size = 0
+        for row in found:
+            rows.append([text_of(value) if isinstance(value, bytes) else value for value in row])
+            size += sum(len(value) for value in row if isinstance(value, str | bytes))
+            if len(rows) > SQL_ROWS_MAX or size > SQL_BYTES_MAX:
+                raise StoreError("the answer is too long: ask for less, with LIMIT")
+    finally:
+        database.close()
+    return {"columns": columns, "rows": rows}

@@ -72,7 +72,7 @@ def body_of(request: Http1Request) -> Fields:
     return cast("Fields", fields)  # JSON has no other keys than text
 
 
-def text_of(fields: Fields, name: str) -> str:
+def text_in(fields: Fields, name: str) -> str:
     """Return a text. Raises WrongRequestError."""
     value = fields.get(name)
     if not isinstance(value, str):
@@ -83,7 +83,7 @@ def text_of(fields: Fields, name: str) -> str:
 def id_of(fields: Fields) -> int:
     """Return the member that is meant. Raises WrongRequestError."""
     try:
-        number = int(text_of(fields, "id"), 16)
+        number = int(text_in(fields, "id"), 16)
     except ValueError as error:
         raise WrongRequestError("id is no hexadecimal number") from error
     if not 0 <= number < 1 << 64:

@@ -27,6 +27,7 @@ _COMMANDS: Final = {
     "snapshot": ("server.snapshots", "Save, inspect and restore snapshots."),
     "check": ("server.check", "Check a data directory or a snapshot for damage, offline."),
     "sql": ("server.sql", "Read the store with SQL: a shell, or one statement."),
+    "shell": ("server.shell", "Inspect and change a running cluster, as dqlite's shell does."),
     # By name alone: no import of this floor leads up.
     "sim": ("sim.main", "Run members in a simulated world: any failure is one seed."),
 }

@@ -42,7 +42,11 @@ def door(
     """Serve `answer` until the block ends, with TLS and client certificates if there is a pair."""
     if path is not None:
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(path))
+        try:
+            listener.bind(str(path))
+        except OSError:
+            listener.close()
+            raise
         listener.listen()
         url = f"unix://{path}"
     else:
