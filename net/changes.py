@@ -8,19 +8,19 @@ from struct import Struct
 
 from net.replicator import Change, ChangeKind
 
-_MARK = b"\xc1"
+MARK = b"\xc1"
 """No pack begins with this byte."""
 _HEAD = Struct(">cBQ")
 
 
 def framed(change: Change, pack: bytes) -> bytes:
     """Return the payload of an entry that changes the membership."""
-    return _HEAD.pack(_MARK, change.kind, change.member) + pack
+    return _HEAD.pack(MARK, change.kind, change.member) + pack
 
 
 def change_of(payload: bytes) -> Change | None:
     """Return the change that an entry makes; None for any other entry."""
-    if payload[:1] != _MARK or len(payload) < _HEAD.size:
+    if payload[:1] != MARK or len(payload) < _HEAD.size:
         return None
     _, kind, member = _HEAD.unpack_from(payload)
     known = ChangeKind._value2member_map_
@@ -29,4 +29,4 @@ def change_of(payload: bytes) -> Change | None:
 
 def pack_of(payload: bytes) -> bytes:
     """Return the core's pack of an entry, whether or not it changes the membership."""
-    return payload[_HEAD.size :] if payload[:1] == _MARK else payload
+    return payload[_HEAD.size :] if payload[:1] == MARK else payload
