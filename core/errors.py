@@ -76,6 +76,10 @@ DOWNGRADE_BAD_FORMAT = _etcd(INVALID_ARGUMENT, "wrong downgrade target version f
 DOWNGRADE_BAD_TARGET = _etcd(INVALID_ARGUMENT, "invalid downgrade target version")
 DOWNGRADE_NOT_RUNNING = _etcd(FAILED_PRECONDITION, "no inflight downgrade job")
 
+MEMBERS_FIXED = _etcd(
+    UNIMPLEMENTED, "this trine serves a single member and cannot change membership"
+)
+
 STREAM_NO_SORT = Failure(UNIMPLEMENTED, "RangeStream does not support custom sort orders")
 STREAM_NO_FILTERS = Failure(UNIMPLEMENTED, "RangeStream does not support revision filters")
 

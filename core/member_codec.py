@@ -23,6 +23,7 @@ _PROMOTE_KIND, _PUBLISH_KIND, _ASSIGN_KIND = 19, 20, 21
 _ADD = Struct(">QBI")
 _ID = Struct(">Q")
 _ASSIGN = Struct(">QB")
+_PUBLISH = Struct(">QQ")
 
 
 def encode_members(command: MembersChange | MemberPublish) -> tuple[int, bytes]:
@@ -37,8 +38,9 @@ def encode_members(command: MembersChange | MemberPublish) -> tuple[int, bytes]:
             return _UPDATE_KIND, _ID.pack(member_id) + texts(peer_urls)
         case MemberPromote(member_id):
             return _PROMOTE_KIND, _ID.pack(member_id)
-        case MemberPublish(member_id, name, client_urls):
-            return _PUBLISH_KIND, _ID.pack(member_id) + text(name) + texts(client_urls)
+        case MemberPublish(member_id, name, client_urls, domain):
+            head = _PUBLISH.pack(member_id, domain)
+            return _PUBLISH_KIND, head + text(name) + texts(client_urls)
         case RoleAssign(member_id, role):
             return _ASSIGN_KIND, _ASSIGN.pack(member_id, role)
 
@@ -72,6 +74,7 @@ def _read(kind: int, data: bytes) -> tuple[MembersChange | MemberPublish, int]:
         return MemberUpdate(member_id, peer_urls), end
     if kind != _PUBLISH_KIND:
         raise ValueError(f"unknown kind {kind}")
-    name, end = take_text(data, _ID.size)
+    member_id, domain = _PUBLISH.unpack_from(data)
+    name, end = take_text(data, _PUBLISH.size)
     client_urls, end = take_texts(data, end)
-    return MemberPublish(member_id, name, client_urls), end
+    return MemberPublish(member_id, name, client_urls, domain), end

@@ -1,7 +1,8 @@
 """The members of a cluster as replicated state: values, their bytes, their share of the hash.
 
-Rule of this file: a member that votes has the role of a voter and no other does; what Raft calls
-a learner is a stand-by or a spare here. Bytes are hand-laid and total: a table row decodes to
+Rule of this file: a member that votes has the role of a voter and no other does. Who is to be a
+voter joins without a vote, and gets it once it has caught up: a newcomer never costs a quorum.
+Bytes are hand-laid and total: a table row decodes to
 exactly what was encoded, or raises BrokenMemberError.
 """
 
@@ -17,12 +18,14 @@ class MemberRole(IntEnum):
     """What a member is kept for; numbers are dqlite's.
 
     A voter counts for quorums. A stand-by receives the log and takes a lost voter's place. A
-    spare is kept in reserve: it becomes a stand-by or a voter when none of them is left.
+    spare is kept in reserve: it becomes a stand-by or a voter when none of them is left. Who
+    joins will be a voter: clients are told that it is one.
     """
 
     VOTER = 0
     STAND_BY = 1
     SPARE = 2
+    JOINING = 3
 
 
 class Member(NamedTuple):
@@ -33,11 +36,18 @@ class Member(NamedTuple):
     peer_urls: tuple[str, ...]
     client_urls: tuple[str, ...] = ()
     role: int = MemberRole.VOTER
+    failure_domain: int = 0
+    """What fails together has one number: a rack, a zone."""
+
+    @property
+    def votes(self) -> bool:
+        """Whether quorums count it."""
+        return self.role == MemberRole.VOTER
 
     @property
     def is_learner(self) -> bool:
-        """Whether it receives the log without a vote."""
-        return self.role != MemberRole.VOTER
+        """Whether it is kept without a vote: what etcd calls a learner."""
+        return self.role in (MemberRole.STAND_BY, MemberRole.SPARE)
 
     @property
     def is_started(self) -> bool:
@@ -69,6 +79,7 @@ class BrokenMemberError(Exception):
 Table = Sequence[tuple[int, bytes]]
 """Members and removed ids as rows, by id: how a table is stored."""
 
+_HEAD = Struct(">BBQ")
 _SIZE = Struct(">I")
 _COUNT = Struct(">H")
 _REMOVED = b"\x00"
@@ -78,7 +89,19 @@ _HASH_FACTOR = 0x9E3779B97F4A7C15
 
 def configuration(members: Mapping[int, Member]) -> dict[int, bool]:
     """Return who the cluster is as Raft sees it: member id -> whether it votes."""
-    return {member.id: not member.is_learner for _, member in sorted(members.items())}
+    return {member.id: member.votes for _, member in sorted(members.items())}
+
+
+def fits(members: Mapping[int, Member], change: Change) -> bool:
+    """Whether a table says what a change that was just applied says."""
+    member = members.get(change.member)
+    match change.kind:
+        case ChangeKind.ADD_VOTER | ChangeKind.PROMOTE:
+            return member is not None and member.votes
+        case ChangeKind.ADD_LEARNER | ChangeKind.DEMOTE:
+            return member is not None and not member.votes
+        case ChangeKind.REMOVE:
+            return member is None
 
 
 def rows(members: Mapping[int, Member], removed: Iterable[int]) -> Table:
@@ -102,22 +125,23 @@ def from_rows(table: Iterable[tuple[int, bytes]]) -> tuple[dict[int, Member], se
 
 def body(member: Member) -> bytes:
     """Return the bytes of a member beside its id."""
-    head = bytes((_MEMBER, member.role))
+    head = _HEAD.pack(_MEMBER, member.role, member.failure_domain)
     return b"".join((head, text(member.name), texts(member.peer_urls), texts(member.client_urls)))
 
 
 def member_of(member_id: int, data: bytes) -> Member:
     """Return the member that `body` was given. Raises BrokenMemberError."""
     try:
-        kind, role = data[0], MemberRole(data[1])
-        name, position = take_text(data, 2)
+        kind, role, domain = _HEAD.unpack_from(data)
+        role = int(MemberRole(role))
+        name, position = take_text(data, _HEAD.size)
         peer_urls, position = take_texts(data, position)
         client_urls, position = take_texts(data, position)
-    except (IndexError, ValueError, StructError) as error:
+    except (ValueError, StructError) as error:
         raise BrokenMemberError(f"member {member_id:x}: {error}") from error
     if kind != _MEMBER or position != len(data):
         raise BrokenMemberError(f"member {member_id:x} is of no kind that this build knows")
-    return Member(member_id, name, peer_urls, client_urls, role)
+    return Member(member_id, name, peer_urls, client_urls, role, domain)
 
 
 def member_hash(member: Member) -> int:

@@ -158,7 +158,10 @@ class Noop(NamedTuple):
 
 
 class MemberAdd(NamedTuple):
-    """Make a member; the shell has drawn its id. A learner only if so many are not there yet."""
+    """Make a member; the shell has drawn its id. A learner only if so many are not there yet.
+
+    Who founds a cluster is a voter from the start; who is to be one later joins first.
+    """
 
     id: int
     peer_urls: tuple[str, ...]
@@ -193,6 +196,7 @@ class MemberPublish(NamedTuple):
     id: int
     name: str
     client_urls: tuple[str, ...]
+    failure_domain: int = 0
 
 
 class RoleAssign(NamedTuple):

@@ -63,8 +63,8 @@ def change_of(members: Mapping[int, Member], command: MembersChange) -> Change |
     """Return what Raft is told of a command that the table takes; None for nothing."""
     match command:
         case MemberAdd(member_id, _, role):
-            learns = role != MemberRole.VOTER
-            return Change(ChangeKind.ADD_LEARNER if learns else ChangeKind.ADD_VOTER, member_id)
+            votes = role == MemberRole.VOTER
+            return Change(ChangeKind.ADD_VOTER if votes else ChangeKind.ADD_LEARNER, member_id)
         case MemberRemove(member_id):
             return Change(ChangeKind.REMOVE, member_id)
         case MemberUpdate():
@@ -72,10 +72,10 @@ def change_of(members: Mapping[int, Member], command: MembersChange) -> Change |
         case MemberPromote(member_id):
             return Change(ChangeKind.PROMOTE, member_id)
         case RoleAssign(member_id, role):
-            learns = role != MemberRole.VOTER
-            if learns == members[member_id].is_learner:
+            votes = role == MemberRole.VOTER
+            if votes == members[member_id].votes:
                 return None
-            return Change(ChangeKind.DEMOTE if learns else ChangeKind.PROMOTE, member_id)
+            return Change(ChangeKind.PROMOTE if votes else ChangeKind.DEMOTE, member_id)
 
 
 def reconfigure(state: State, command: MembersChange) -> Failure | None:
@@ -103,7 +103,8 @@ def publish(state: State, command: MemberPublish) -> bool:
     known = state.members.get(command.id)
     if known is None:
         return False
-    told = known._replace(name=command.name, client_urls=command.client_urls)
+    _, name, client_urls, domain = command
+    told = known._replace(name=name, client_urls=client_urls, failure_domain=domain)
     if told == known:
         return False
     put_member(state, told)
@@ -115,7 +116,7 @@ def _add_refusal(members: Mapping[int, Member], command: MemberAdd) -> Failure |
         return MEMBER_EXISTS
     if _share(members.values(), command.peer_urls):
         return PEER_URL_EXISTS
-    if command.role != MemberRole.VOTER:
+    if command.role in (MemberRole.STAND_BY, MemberRole.SPARE):
         learners = sum(each.is_learner for each in members.values())
         if learners >= command.learners_max:
             return TOO_MANY_LEARNERS
@@ -129,4 +130,4 @@ def _share(members: Iterable[Member], peer_urls: tuple[str, ...]) -> bool:
 
 def _votes_without(members: Mapping[int, Member], member_id: int) -> bool:
     """Whether anybody votes once this member does not."""
-    return any(not each.is_learner for each in members.values() if each.id != member_id)
+    return any(each.votes for each in members.values() if each.id != member_id)

@@ -13,12 +13,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 
 from core import inputs as core_inputs
-from core.effects import AskLeader, Effect, EndStream, Erase, Notify, Propose, ReadIndex, Reply
+from core.effects import (
+    AskLeader,
+    Effect,
+    EndStream,
+    Erase,
+    Notify,
+    Propose,
+    ProposeChange,
+    ReadIndex,
+    Reply,
+)
 from core.ids import Index, MemberId, Term
 from core.inputs import Committed, Input, ReadReady, Ticked
 from core.machine import Applied
+from core.members import configuration, fits
 from core.node import Node
 from net import replicator as raft
+from net.changes import change_of
+from net.correspondence import Correspondence
 from net.disk import DiskFull
 from net.faultpoint import faultpoint
 from net.flush import Pace, StoreBuffer
@@ -26,14 +39,12 @@ from net.journal import PACK as PACK_FRAME
 from net.journal import Frame, HardState, Journal, SnapshotMark, StoreSwitch
 from net.metrics import Metrics
 from net.packs import Packs
-from net.questions import Remote, decode_answer, decode_question, encode_answer, encode_question
 from net.replicator import Replicator
 from net.store.store import Store
 from net.tally import Scrubs, count_applied, count_facts, count_reads
 from net.turns import (
-    ASK,
     RAFT,
-    TELL,
+    LeadershipTo,
     PeerDown,
     PeerMessage,
     PeerUp,
@@ -90,12 +101,7 @@ class Driver:
         self._last_tick_ms = -TICK_MS
         self._tick_at_ms = 0
         self._engine_due_ms: int | None = None
-        self._persisted = 0
-        """The engine's last sequence that is durable."""
-        self._gated: deque[tuple[int, PeerMessage]] = deque()
-        """Messages that wait for a sequence to be durable, in order."""
-        self._remote = 0
-        """How many questions of other members are open."""
+        self._letters = Correspondence()
         self._staged: list[Staged] = []
         """Snapshots received that the engine has not judged yet, or that wait for room."""
         self._installing: tuple[int, int] | None = None
@@ -108,6 +114,7 @@ class Driver:
             PeerDown: self._link,
             SnapshotArrived: self._snapshot_arrived,
             SnapshotGone: self._snapshot_gone,
+            LeadershipTo: self._give_leadership,
         }
         self._io = Io()
         self._hold_flushes = False
@@ -151,8 +158,8 @@ class Driver:
         if self._unsynced and not self._syncing:
             self._syncing = True
             io.sync = self._appended
-        if self._remote:
-            self._tell_peers()
+        if self._letters.asked:
+            self._letters.tell(io)
         io.busy = (has_work and node.has_work()) or bool(self._raft_inputs)
         io.next_deadline_ms = self._next_deadline(now_ms)
         return io
@@ -200,13 +207,14 @@ class Driver:
                         count_facts(self.metrics, effect.facts)
             elif type(effect) is Propose:
                 self._packs.waiting.append(effect)
+            elif type(effect) is ProposeChange:
+                self._packs.changes.append(effect)
             elif isinstance(effect, Notify):
                 io.notices.append(effect)
             elif isinstance(effect, ReadIndex):
                 self._raft_inputs.append(raft.ReadIndex(effect.round))
             elif isinstance(effect, AskLeader):
-                question = encode_question(effect.number, effect.query)
-                io.sends.append(PeerMessage(effect.leader, ASK, question))
+                self._letters.ask(io, effect)
             elif isinstance(effect, EndStream):
                 io.ended.append((effect.stream, effect.failure))
             else:
@@ -220,19 +228,31 @@ class Driver:
         self._step_engine(now_ms)
         self._last_tick_ms = now_ms
         self._raft_inputs.append(raft.Tick())
+        if self.engine.role.is_leader:
+            self._tell_progress(now_ms)
         self._perform(self.node.step(Ticked(now_ms)), now_ms)
         if self._installing is not None:
             self._install(self._installing)
+
+    def _tell_progress(self, now_ms: int) -> None:
+        """Tell the core how far the others are: who may vote depends on it."""
+        engine = self.engine
+        others = [each for each in sorted(engine.members) if each != engine.role.leader]
+        if others:
+            matches = {each: engine.match_of(each) for each in others}
+            progressed = core_inputs.Progressed(matches, self.journal.last_index)
+            self._perform(self.node.step(progressed), now_ms)
 
     # Packs on their way to the log.
 
     def _propose_batch(self) -> None:
         """Hand the waiting commands to the engine, unless a sync is under way: then they gather."""
         packs = self._packs
-        if not packs.waiting or self._syncing:
+        if self._syncing or not (packs.waiting or packs.changes):
             return
-        self.metrics.batch_commands.observe(len(packs.waiting))
+        self.metrics.batch_commands.observe(len(packs.waiting) + len(packs.changes))
         self._raft_inputs += packs.make()
+        self._raft_inputs += packs.make_changes()
 
     def _step_engine(self, now_ms: int) -> None:
         """Step the engine until it has nothing more to say at this moment."""
@@ -246,7 +266,7 @@ class Driver:
                     refused = refused or persist.sequence
             for peer, data, after in out.send:
                 if not refused or after < refused:
-                    self._send(PeerMessage(peer, RAFT, data), after)
+                    self._letters.send(self._io, PeerMessage(peer, RAFT, data), after)
             if out.install is not None:
                 self._install(out.install)
             for outcome in out.resolved:
@@ -267,6 +287,8 @@ class Driver:
                 self._perform(self.node.step(core_inputs.ReadLost(token)), now_ms)
             if out.send_snapshot:
                 self._io.snapshots += out.send_snapshot
+            if out.transferred:
+                self._io.transferred += out.transferred
             self._engine_due_ms = out.next_deadline_ms
             if self._staged and self._installing is None:
                 for staged in self._staged:
@@ -291,9 +313,7 @@ class Driver:
             return True
         if refused or not self._append(frames):
             self._raft_inputs.append(raft.PersistRefused(persist.sequence))
-            # What depended on it must never leave.
-            while self._gated and self._gated[-1][0] >= persist.sequence:
-                self._gated.pop()
+            self._letters.withdraw(persist.sequence)
             return False
         self._unsynced.append((self._appended, persist.sequence, None))
         self.metrics.wal_write_bytes += sum(len(frame.payload) + 32 for frame in frames)
@@ -336,12 +356,10 @@ class Driver:
         while self._unsynced and self._unsynced[0][0] <= given.batch:
             _, sequence, then = self._unsynced.popleft()
             if sequence:
-                self._persisted = sequence
+                self._letters.persisted(self._io, sequence)
                 self._raft_inputs.append(raft.Persisted(sequence))
             if then is not None:
                 then()
-        while self._gated and self._gated[0][0] <= self._persisted:
-            self._io.sends.append(self._gated.popleft()[1])
 
     def _resolved(self, outcome: raft.Outcome, now_ms: int) -> None:
         sequences = self._packs.give_up(outcome.token)
@@ -357,45 +375,26 @@ class Driver:
         effects = self.node.step(Committed(entry.index, entry.term, commands))
         count_applied(self.metrics, commands, self.clock_us() - began_us)
         self._perform(effects, now_ms)
+        if (change := change_of(entry.payload)) is not None:
+            assert fits(self.node.state.members, change), "INV-CHANGE-FITS"
         faultpoint("apply.after")
 
     # Other members.
 
-    def _send(self, message: PeerMessage, after: int) -> None:
-        """Let a message leave once what it promises is durable: INV-SEND-AFTER-PERSIST."""
-        if after <= self._persisted:
-            self._io.sends.append(message)
-        else:
-            self._gated.append((after, message))
-
     def _link(self, given: PeerUp | PeerDown) -> None:
         up = isinstance(given, PeerUp)
         self._raft_inputs.append(raft.LinkUp(given.peer) if up else raft.LinkDown(given.peer))
+        self._perform(self.node.step(core_inputs.Linked(given.peer, up)), self.node.now_ms)
 
     def _hear(self, given: PeerMessage) -> None:
-        peer, channel, data = given
-        if channel == RAFT:
-            self._raft_inputs.append(raft.Receive(peer, data))
-        elif channel == ASK:
-            number, query = decode_question(data)
-            self._remote += 1
-            self._perform(self.node.step(core_inputs.PeerAsked(Remote(peer, number), query)), 0)
-        elif channel == TELL:
-            self._perform(self.node.step(core_inputs.LeaderTold(*decode_answer(data))), 0)
+        heard = self._letters.heard(given)
+        if isinstance(heard, raft.Receive):
+            self._raft_inputs.append(heard)
+        elif heard is not None:
+            self._perform(self.node.step(heard), self.node.now_ms)
 
-    def _tell_peers(self) -> None:
-        """Send the answers that wait on other members there."""
-        io = self._io
-        here: list[Reply] = []
-        for reply in io.replies:
-            token = reply.token
-            if isinstance(token, Remote):
-                self._remote -= 1
-                answer = encode_answer(token.number, reply.answer)
-                io.sends.append(PeerMessage(token.peer, TELL, answer))
-            else:
-                here.append(reply)
-        io.replies = here
+    def _give_leadership(self, given: LeadershipTo) -> None:
+        self._raft_inputs.append(raft.Transfer(given.token, given.target))
 
     # Snapshots of other members.
 
@@ -430,7 +429,8 @@ class Driver:
             now_ms = self.node.now_ms
             self.buffer.erase(dead, scrubbed=state.compact_revision, done=True, now_ms=now_ms)
         self._perform(self.node.step(core_inputs.Installed(state)), 0)
-        self._raft_inputs.append(raft.SnapshotInstalled(staged.index))
+        members = configuration(state.members) or None
+        self._raft_inputs.append(raft.SnapshotInstalled(staged.index, members))
         faultpoint("install.after")
 
     # Housekeeping, in slices.

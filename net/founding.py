@@ -12,6 +12,7 @@ from core.members import Change, ChangeKind, Member, MemberRole
 from core.operations import MemberAdd
 from net.changes import change_of, framed
 from net.journal import PACK, Frame, HardState, Journal
+from net.replicator import Entry
 
 FIRST_TERM = 1
 
@@ -20,6 +21,12 @@ def founding_payloads(founders: Sequence[Member]) -> list[bytes]:
     """Return the payloads of the entries that found a cluster, in the order of the log."""
     ordered = sorted(founders)
     return [_payload(sequence, member) for sequence, member in enumerate(ordered, start=1)]
+
+
+def founding_entries(founders: Sequence[Member]) -> list[Entry]:
+    """Return the entries that begin a fresh log."""
+    payloads = founding_payloads(founders)
+    return [Entry(index, FIRST_TERM, each) for index, each in enumerate(payloads, start=1)]
 
 
 def found(
@@ -69,5 +76,5 @@ def _payload(sequence: int, member: Member) -> bytes:
         name=member.name,
         client_urls=member.client_urls,
     )
-    kind = ChangeKind.ADD_LEARNER if member.is_learner else ChangeKind.ADD_VOTER
+    kind = ChangeKind.ADD_VOTER if member.votes else ChangeKind.ADD_LEARNER
     return framed(Change(kind, member.id), encode_pack([encode((0, sequence), command)]))

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from core.codec import CodecError, ProposalId, Proposed, decode_pack, encode_pack
-from core.effects import Propose
+from core.effects import Propose, ProposeChange
 from core.limits import PACK_BYTES_MAX, PACK_COMMANDS_MAX
 from core.tuples import new
 from net import replicator as raft
-from net.changes import pack_of
+from net.changes import framed, pack_of
 from net.faultpoint import faultpoint
 
 
@@ -28,11 +28,13 @@ class _Own(NamedTuple):
 class Packs:
     """Commands that wait for a pack, and the packs whose fate is open."""
 
-    __slots__ = ("_origin", "_own", "_tokens", "verify", "waiting")
+    __slots__ = ("_origin", "_own", "_tokens", "changes", "verify", "waiting")
 
     def __init__(self, origin: int) -> None:
         self.waiting: list[Propose] = []
         """Commands for the next pack."""
+        self.changes: list[ProposeChange] = []
+        """Commands that go in packs of their own: Raft sees what they change."""
         self.verify = False
         """Decode even own packs, and compare."""
         self._origin = origin
@@ -57,16 +59,24 @@ class Packs:
             token = chosen[0].sequence
             pack = encode_pack([effect.payload for effect in chosen])
             origin = self._origin
-            self._own[id(pack)] = _Own(
-                pack,
-                [
-                    new(Proposed, (new(ProposalId, (origin, sequence)), command))
-                    for sequence, _, command in chosen
-                ],
-                token,
-            )
-            self._tokens[token] = id(pack)
+            commands = [
+                new(Proposed, (new(ProposalId, (origin, sequence)), command))
+                for sequence, _, command in chosen
+            ]
+            self._remember(token, pack, commands)
             yield raft.Propose(token, pack)
+
+    def make_changes(self) -> Iterator[raft.ChangeMember]:
+        """Make a pack of each change that waits, behind the mark that tells the engine."""
+        batch, self.changes = self.changes, []
+        for sequence, payload, command, change in batch:
+            pack = framed(change, encode_pack([payload]))
+            self._remember(sequence, pack, [Proposed(ProposalId(self._origin, sequence), command)])
+            yield raft.ChangeMember(sequence, pack, change)
+
+    def _remember(self, token: int, pack: bytes, commands: list[Proposed]) -> None:
+        self._own[id(pack)] = _Own(pack, commands, token)
+        self._tokens[token] = id(pack)
 
     def give_up(self, token: int) -> list[int]:
         """Forget a pack that was refused or lost; return the sequences of its commands."""

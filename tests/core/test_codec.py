@@ -75,7 +75,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(MemberRemove, UINT64),
     st.builds(MemberUpdate, UINT64, URLS),
     st.builds(MemberPromote, UINT64),
-    st.builds(MemberPublish, UINT64, st.text(max_size=4), URLS),
+    st.builds(MemberPublish, UINT64, st.text(max_size=4), URLS, UINT64),
     st.builds(RoleAssign, UINT64, ROLES),
 )
 proposals = st.builds(ProposalId, UINT64, UINT64)

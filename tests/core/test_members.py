@@ -24,6 +24,7 @@ members = st.builds(
     TEXTS,
     TEXTS,
     st.sampled_from(MemberRole),
+    st.integers(0, (1 << 64) - 1),
 )
 A = Member(1, "a", ("http://a:2380",), ("http://a:2379",))
 B = Member(2, "", ("http://b:2380",), (), MemberRole.STAND_BY)
