@@ -122,6 +122,32 @@ class Membership:
         ]
         return min(found)[1] if found else 0
 
+    def is_learner(self, state: State) -> bool:
+        """Whether this member is kept without a vote."""
+        own = state.members.get(self._config.member_id)
+        return own is not None and own.is_learner
+
+    def is_mute(self, state: State) -> bool:
+        """Whether this member refuses what needs a voter, as etcd's learners do.
+
+        Where roles are kept by themselves clients do not choose whom they talk to: all answer.
+        """
+        return not self._config.voters_wanted and self.is_learner(state)
+
+    def is_removed(self, state: State) -> bool:
+        """Whether this member is none any more, and never will be again."""
+        return self._config.member_id in state.removed
+
+    def farewell(self, state: State) -> RoleAssign | None:
+        """Return which role this member asks for before it leaves, if another can take its vote."""
+        own = state.members.get(self._config.member_id)
+        if not self._config.voters_wanted or own is None or not own.votes:
+            return None
+        others = [each for each in state.members.values() if each.is_learner]
+        if not any(self.contacts.is_linked(each.id) for each in others):
+            return None
+        return RoleAssign(own.id, MemberRole.SPARE)
+
     def next_due_ms(self, standing: Standing) -> int | None:
         """Return when time alone has something to do."""
         if standing.leading_term and (self._queue or len(standing.state.members) > 1):
