@@ -19,7 +19,7 @@ TRANSFER_MS = 5_000
 
 
 @frozen
-class _Transfer:
+class _Step:
     then: Callable[[bool], None]
     deadline_ms: int
 
@@ -31,7 +31,7 @@ class Leadership:
         self.inputs: list[DriverInput] = []
         """For the port to hand on to the driver."""
         self._driver = driver
-        self._transfers: dict[int, _Transfer] = {}
+        self._steps: dict[int, _Step] = {}
         self._token = 0
 
     def move(self, call: Call, target: int) -> None:
@@ -63,8 +63,8 @@ class Leadership:
         for token, well in io.transferred:
             self._ended(token, well=well)
         now_ms = self._driver.node.now_ms
-        for token, transfer in list(self._transfers.items()):
-            if now_ms >= transfer.deadline_ms:
+        for token, step in list(self._steps.items()):
+            if now_ms >= step.deadline_ms:
                 self._ended(token, well=False)
 
     def _votes(self, target: int) -> bool:
@@ -74,15 +74,18 @@ class Leadership:
         return target in members and members[target].votes
 
     def _ended(self, token: int, *, well: bool) -> None:
-        transfer = self._transfers.pop(token, None)
-        if transfer is not None:
-            transfer.then(well)
+        step = self._steps.pop(token, None)
+        if step is not None:
+            step.then(well)
 
     def _give(self, target: int, then: Callable[[bool], None]) -> None:
+        self.inputs.append(LeadershipTo(self._begin(then), target))
+
+    def _begin(self, then: Callable[[bool], None]) -> int:
         self._token += 1
         now_ms = self._driver.node.now_ms
-        self._transfers[self._token] = _Transfer(then, now_ms + TRANSFER_MS)
-        self.inputs.append(LeadershipTo(self._token, target))
+        self._steps[self._token] = _Step(then, now_ms + TRANSFER_MS)
+        return self._token
 
     def _lay_down(self, then: Callable[[], None]) -> None:
         node = self._driver.node
@@ -90,7 +93,9 @@ class Leadership:
         if farewell is None or self._driver.engine.role.is_leader:
             then()
         else:
-            self.inputs.append(ChangeOffered(Hidden(lambda _well: then()), farewell))
+            token = self._begin(lambda _well: then())
+            done = Hidden(lambda well: self._ended(token, well=well))
+            self.inputs.append(ChangeOffered(done, farewell))
 
 
 def _answer(call: Call, well: bool) -> None:
