@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "move-leader": ("server.members", "Give leadership to another member."),
     "snapshot": ("server.snapshots", "Save, inspect and restore snapshots."),
     "check": ("server.check", "Check a data directory or a snapshot for damage, offline."),
+    "recover": ("server.rescue", "Begin a cluster anew after its quorum is lost for good."),
     "sql": ("server.sql", "Read the store with SQL: a shell, or one statement."),
     "shell": ("server.shell", "Inspect and change a running cluster, as dqlite's shell does."),
     # By name alone: no import of this floor leads up.

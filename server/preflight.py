@@ -131,6 +131,11 @@ def _directories(config: Config) -> Iterator[str]:
                 "not read: name another directory."
             )
             break
+    if os.path.exists(os.path.join(config.data_dir, "recovering", "ready")):
+        yield (
+            f"--data-dir={config.data_dir}: a recovery of it was interrupted: finish it with: "
+            f"trine recover {config.data_dir} --yes."
+        )
     for flag, path in (("data-dir", config.data_dir), ("wal-dir", config.journal_dir)):
         existing = _nearest_existing(path)
         if not os.path.isdir(existing):
