@@ -33,6 +33,7 @@ from net.local import LocalEngine
 from net.metrics import Metrics
 from net.packs import decode_entry
 from net.store.batch import Batch, Identity
+from net.store.errors import StoreError
 from net.store.meta import JOURNAL_BEGINS, JOURNAL_NOTE, STATE_NOTE
 from net.store.store import Store
 from net.telemetry import Logger
@@ -179,6 +180,11 @@ def _driver(
     state, dead = _load(store)
     if store.meta.notes.get(JOURNAL_NOTE) == JOURNAL_BEGINS:
         _forget_restore(store)
+    if store.meta.member_id in state.removed:
+        raise RefusedToStartError(
+            "the member has been permanently removed from the cluster; "
+            f"data-dir used by this member must be removed: {where.data}"
+        )
     node = Node(state, _with_member(config, store.meta.member_id))
     bounds = _bounds(journal, found, state)
     member_id = store.meta.member_id
@@ -295,18 +301,30 @@ def facts_of(store: Store) -> Facts:
     )
 
 
+def load_received(store: Store) -> tuple[State, list[int]]:
+    """Read a store that another member sent. Raises StoreError if it contradicts itself."""
+    try:
+        return _read(store)
+    except BrokenStateError as error:
+        raise StoreError(f"{store.path} contradicts itself: {error}") from error
+
+
 def _load(store: Store) -> tuple[State, list[int]]:
     gc.disable()
     try:
-        state, dead = load(facts_of(store), store.rows())
-        wanted = store.meta.notes.get(STATE_NOTE)
-        if wanted and wanted != f"{state.state_hash():016x}":
-            raise BrokenStateError("its rows are not those that were written")
-        return state, dead
+        return _read(store)
     except BrokenStateError as error:
         raise RefusedToStartError(
             f"{store.path} contradicts itself: {error}; see trine check, restore a snapshot"
         ) from error
+
+
+def _read(store: Store) -> tuple[State, list[int]]:
+    state, dead = load(facts_of(store), store.rows())
+    wanted = store.meta.notes.get(STATE_NOTE)
+    if wanted and wanted != f"{state.state_hash():016x}":
+        raise BrokenStateError("its rows are not those that were written")
+    return state, dead
 
 
 def _with_member(config: NodeConfig, member_id: int) -> NodeConfig:

@@ -7,6 +7,7 @@ cannot go on says so as a finding. The journal has a check of its own.
     facts      the table meta is complete and its numbers agree with each other
     changes    change numbers, revisions and versions follow each other; see _Reading
     leases     every lease that a live key carries exists
+    members    every member can be read, and one of them votes
 """
 
 import os
@@ -16,9 +17,10 @@ from typing import TypeAlias
 import apsw
 import attrs
 
+from core.members import BrokenMemberError, from_rows
 from net.disk import Disk, RealDisk
 from net.store import connection, files, meta, schema
-from net.store.batch import ChangeRow, Meta
+from net.store.batch import ChangeRow, Meta, unsigned
 from net.store.connection import Database
 from net.store.errors import StoreError
 from net.store.pages import bad_pages
@@ -112,6 +114,7 @@ def _content_findings(database: Database, report: Progress) -> Iterator[Finding]
     reading = _Reading(facts)
     yield from _limited("changes", _change_faults(database, reading, report))
     yield from _limited("leases", reading.lease_faults(leases))
+    yield from _limited("members", _member_faults(database))
 
 
 def _fact_faults(facts: Meta) -> Iterator[str]:
@@ -125,6 +128,21 @@ def _fact_faults(facts: Meta) -> Iterator[str]:
         yield f"compact revision {facts.compact_revision} is above revision {facts.revision}"
     if facts.scrubbed > facts.compact_revision:
         yield f"scrubbed up to {facts.scrubbed}, above compact revision {facts.compact_revision}"
+
+
+def _member_faults(database: Database) -> Iterator[str]:
+    table = [
+        (unsigned(member), body)
+        for chunk in database.chunks("SELECT id, body FROM member", _ROWS_A_STEP)
+        for member, body in chunk
+    ]
+    try:
+        members, _ = from_rows(table)
+    except BrokenMemberError as error:
+        yield str(error)
+        return
+    if members and not any(member.votes for member in members.values()):
+        yield f"none of {len(members)} members votes"
 
 
 def _change_faults(database: Database, reading: "_Reading", report: Progress) -> Iterator[str]:
