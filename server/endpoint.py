@@ -13,11 +13,12 @@ from net.driver import Driver
 from net.etcd.port import ClientPort
 from net.etcd.services import Services
 from net.http1 import Http1Pending, Http1Request, Http1Response
-from net.listen import PeerInfo
+from net.listen import PeerInfo, Role
 from net.metrics import Metrics
 from net.reactor import Reactor
 from net.store.batch import Identity
 from server import health
+from server.control import Control
 from server.version import ETCD_VERSION
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class HttpEndpoint:
     ) -> None:
         self.port: ClientPort
         self.reactor: Reactor
+        self.control: Control | None = None
+        """Answers those who may ask and change more: members, and the owner of the directory."""
         self._driver = driver
         self._services = services
         self._metrics = metrics
@@ -45,6 +48,10 @@ class HttpEndpoint:
     def answer(self, request: Http1Request, peer: PeerInfo) -> Http1Response | Http1Pending | None:
         """Answer one request, at once or after a linearizable read."""
         path = request.path
+        if self.control is not None and self.control.serves(peer):
+            answered = self.control.answer(request)
+            if answered is not None or peer.role is Role.PEER:
+                return answered
         if path == "/metrics":
             return self._scrape()
         if path == "/version":
