@@ -23,9 +23,6 @@ from server.ground import Ground
 from server.roster import Roster
 
 
-_ROLES = {role: role for role in (MemberRole.VOTER, MemberRole.STAND_BY, MemberRole.SPARE)}
-
-
 class Presence:
     """One member, told of in control's words. See `server.control.Member`."""
 
@@ -68,7 +65,7 @@ class Presence:
                 member.peer_urls,
                 member.client_urls,
                 member.is_learner,
-                _ROLES.get(member.role, MemberRole.STAND_BY),
+                MemberRole.STAND_BY if member.role == MemberRole.JOINING else member.role,
             )
             for _, member in sorted(self._driver.node.state.members.items())
         )
