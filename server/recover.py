@@ -37,6 +37,7 @@ from net.store.errors import StoreError
 from net.store.meta import JOURNAL_BEGINS, JOURNAL_NOTE, STATE_NOTE
 from net.store.store import Store
 from net.telemetry import Logger
+from server.identity import cluster_id
 
 Engine = Callable[[int, raft.LogBounds, Journal], raft.Replicator]
 """Makes a member's engine out of its id and what its journal holds."""
@@ -262,13 +263,20 @@ def _join(journal: Journal, store: Store) -> None:
 
 
 def _found(journal: Journal, store: Store, founders: Sequence[Member]) -> None:
-    """Begin the log of a new cluster with its founders, where no member is known."""
+    """Begin the log of a new cluster with its founders, where no member is known.
+
+    The store says who this member is: founders without it are of another start (a crash came
+    between, and k8s-dqlite's way draws ids anew), and those of another cluster than a snapshot
+    was restored for are what flags happen to list: then it is alone.
+    """
     if not founders or store.members():
         return
-    index = store.applied[0]
+    index, own = store.applied[0], store.meta.member_id
+    ids = [founder.id for founder in founders]
     is_restored = store.meta.notes.get(JOURNAL_NOTE) == JOURNAL_BEGINS
-    begins = is_restored or (index == 0 and journal.first_index == 1)
-    found(journal, founders, own=store.meta.member_id, after=index, begins=begins)
+    is_theirs = own in ids and (not is_restored or cluster_id(ids) == store.meta.cluster_id)
+    begins = is_theirs and (is_restored or (index == 0 and journal.first_index == 1))
+    found(journal, founders, own=own, after=index, begins=begins)
 
 
 def _forget_restore(store: Store) -> None:

@@ -17,6 +17,7 @@ from net.metrics import Metrics
 from net.store.batch import Identity
 from net.store.snapshot import restore
 from net.telemetry import SILENT
+from server.identity import cluster_id
 from server.recover import Directory, Opened, RefusedToStartError, open_member
 
 CONFIG = NodeConfig(
@@ -173,18 +174,40 @@ def test_a_crash_before_the_first_flush_founds_nothing_twice(tmp_path: Path) -> 
     again.close()
 
 
-def test_a_restored_snapshot_is_founded_anew(tmp_path: Path) -> None:
-    member = founded_at(tmp_path / "old", ME, OTHER)
+THIRD = Member(11, "third", ("http://127.0.0.3:2380",))
+
+
+def restored_at(path: Path, identity: Identity) -> None:
+    """Write a directory for this member out of a snapshot of a cluster of two."""
+    member = founded_at(path.parent / "old", ME, OTHER)
     turn(member)
     put(member, b"/a")
     member.driver.flush_now(0)
-    member.driver.store.backup(str(tmp_path / "snapshot"))
+    member.driver.store.backup(str(path.parent / "snapshot"))
     member.close()
-    restore(str(tmp_path / "snapshot"), str(tmp_path / "new"), identity=Identity(7, 6))
-    third = Member(11, "third", ("http://127.0.0.3:2380",))
-    again = founded_at(tmp_path / "new", ME, third)
-    assert members_of(again) == [ME, third]
+    restore(str(path.parent / "snapshot"), str(path), identity=identity)
+
+
+def test_a_restored_snapshot_is_founded_anew(tmp_path: Path) -> None:
+    restored_at(tmp_path / "new", Identity(cluster_id([ME.id, THIRD.id]), ME.id))
+    again = founded_at(tmp_path / "new", ME, THIRD)
+    assert members_of(again) == [ME, THIRD]
     assert again.driver.node.state.removed == set()
+    again.close()
+
+
+def test_a_snapshot_restored_for_one_member_is_alone_whatever_flags_list(tmp_path: Path) -> None:
+    restored_at(tmp_path / "new", Identity(cluster_id([ME.id]), ME.id))
+    again = founded_at(tmp_path / "new", ME, THIRD)
+    assert members_of(again) == [ME]
+    again.close()
+
+
+def test_founders_of_another_start_are_this_member_alone(tmp_path: Path) -> None:
+    """A crash came between identity and founders, and the next start drew another id."""
+    opened_at(tmp_path).close()
+    again = founded_at(tmp_path, ME._replace(id=77))
+    assert members_of(again) == [ME]
     again.close()
 
 
