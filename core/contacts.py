@@ -35,6 +35,7 @@ class Contacts:
         """Forget how far others were: that was told by another term's leader."""
         self._began_ms = now_ms
         self._matches = {}
+        self._last_index = 0
 
     def progressed(self, matches: Mapping[int, int], last_index: int) -> None:
         """Note how far the log of each other member is, and this one's own."""
@@ -61,7 +62,8 @@ class Contacts:
 
     def is_ready(self, peer: int) -> bool:
         """Whether a member has enough of the log to be promoted by hand."""
-        return self._matches.get(peer, 0) * 10 >= self._last_index * READY_TENTHS
+        match = self._matches.get(peer, 0)
+        return match > 0 and match * 10 >= self._last_index * READY_TENTHS
 
     def is_in_sync(self, peer: int) -> bool:
         """Whether a member has all but the newest of the log, and is there."""

@@ -273,6 +273,14 @@ def test_a_learner_is_promoted_with_nine_tenths_of_the_log(
     assert world.refused(MemberPromote(4)) == answer
 
 
+def test_a_new_leader_promotes_nobody_before_it_knows_how_far_they_are() -> None:
+    world = World(member(1), LEARNER).lead()
+    world.node.step(Progressed({4: 100}, 100))
+    world.node.step(Deposed(TERM))
+    world.lead()
+    assert world.refused(MemberPromote(4)) == LEARNER_NOT_READY
+
+
 def test_a_connection_counts_once_it_has_stood_for_five_seconds() -> None:
     world = World(member(1), member(2)).lead().connect(2, for_ms=5_000)
     assert world.refused(VOTER) == UNHEALTHY
