@@ -124,6 +124,11 @@ class Maintenance:
         self.leadership.took_turn(io)
         node = self._driver.node
         if not self._is_removed and node.membership.is_removed(node.state):
+            self.removed()
+
+    def removed(self) -> None:
+        """This member is none any more: its log says so, or the others do. It ends, once."""
+        if not self._is_removed:
             self._is_removed = True
             self._log.warn("the member has been permanently removed from the cluster")
             self._log.warn("data-dir used by this member must be removed")
