@@ -235,7 +235,9 @@ class SimGround:
             # A run is short: its garbage is looked at when it is over.
             gc.disable()
 
-    def peers(self, opened: Opened, maintenance: Maintenance) -> SimPeers | None:
+    def peers(
+        self, config: Config, opened: Opened, maintenance: Maintenance, log: Logger
+    ) -> SimPeers | None:
         if self.network is None:
             return None
         self.reached = SimPeers(
@@ -243,6 +245,7 @@ class SimGround:
             self.network,
             opened,
             maintenance,
+            log,
             disk=self.disk,
             directory=DATA,
             vfs=self.vfs.vfs_name,

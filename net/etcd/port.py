@@ -152,11 +152,13 @@ class ClientPort:
         self._notices: deque[Notify] = deque()
         self._blocked: dict[Call, None] = {}
         self._questions: list[tuple[Hidden, int]] = []
+        self._wake: Callable[[], None] = lambda: None
         encoder.set_term(driver.engine.role.term)
 
     def start(self, wake: Callable[[], None]) -> None:
         """Begin the helper threads; `wake` makes the reactor take a turn."""
         self._driver.clock_us = self._now_us
+        self._wake = wake
         self._syncer, self._jobs = self._helpers(self._sync_journal, wake)
         if self._peers is not None:
             self._peers.start(wake, self.dirty)
@@ -220,6 +222,15 @@ class ClientPort:
         if self._blocked or self._maintenance.is_sending:
             due_ms = min(due_ms, now_ms + BLOCKED_LOOK_MS)
         return due_ms
+
+    def hand_over(self, then: Callable[[], None]) -> None:
+        """Let others lead, as far as there are any; `then` goes on with leaving, in a turn."""
+        self._maintenance.leadership.hand_over(then)
+        self._wake()
+
+    def when_removed(self, then: Callable[[], None]) -> None:
+        """Have `then` end this member once it is none of the cluster's any more."""
+        self._maintenance.on_removed = then
 
     def ask_barrier(self, then: Callable[[bool], None], deadline_ms: int) -> None:
         """Find out whether a linearizable read succeeds; `then` gets the verdict, in a turn."""
