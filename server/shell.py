@@ -27,6 +27,7 @@ from server.tabular import indented, tabular
 
 Format = Literal["tabular", "json"]
 DATABASE: Final = "k8s"
+QUORUM: Final = "/control/cluster?linearizable=true"
 RETRY_S: Final = 0.1
 NO_LEADER: Final = "no available leader server found"
 _OTHER_WAYS: Final = {
@@ -91,7 +92,7 @@ class Shell:
 
     def _cluster(self) -> str:
         try:
-            place, fields = self._ask("GET", "/control/cluster?linearizable=true")
+            place, fields = self._ask("GET", QUORUM)
         except RefusedError as fault:
             place, fields = self._ask("GET", "/control/cluster")
             view = view_of(fields, place)
@@ -104,9 +105,14 @@ class Shell:
         return "\n".join(f"{each.id:x}|{each.address}|{ROLES[each.role]}" for each in nodes)
 
     def _leader(self) -> str:
+        """Return who leads as a quorum knows it: one member alone may know a dead one."""
         ends_s = self.clock_s() + self.timeout_s
         while True:
-            leader = self._view().leading()
+            try:
+                place, fields = self._ask("GET", QUORUM)
+                leader = view_of(fields, place).leading()
+            except RefusedError:
+                leader = None
             if leader is not None:
                 return address_of(leader.peer_urls)
             if self.clock_s() >= ends_s:

@@ -20,7 +20,7 @@ def answering(answers: Mapping[str, tuple[int, object]]) -> Answer:
     """Return what answers these paths, and the cluster as one member knows it."""
 
     def answer(method: str, path: str, fields: object) -> tuple[int, object, dict[str, str]]:
-        status, document = {"/control/cluster": (200, VIEW), **answers}[path]
+        status, document = {"/control/cluster": (200, VIEW), CLUSTER: (200, VIEW), **answers}[path]
         return status, document, {}
 
     return answer
@@ -67,9 +67,11 @@ def test_the_leader_is_an_address(tmp_path: Path) -> None:
 
 
 def test_nobody_leads(tmp_path: Path) -> None:
-    lost = {"/control/cluster": (200, {**VIEW, "leader": "0"})}
-    got, _ = told(tmp_path, "-t", "1", ".leader", answers=lost)
-    assert got == Told(1, "", "trine shell: no available leader server found\n")
+    for lost in ((200, {**VIEW, "leader": "0"}), (503, {"error": "etcdserver: no leader"})):
+        with door(answering({CLUSTER: lost}), path=tmp_path / "control.sock"):
+            got = trine("shell", f"--data-dir={tmp_path}", "-t", "1", ".leader")
+        (tmp_path / "control.sock").unlink()
+        assert got == Told(1, "", "trine shell: no available leader server found\n")
 
 
 def test_a_member_is_removed_by_its_address(tmp_path: Path) -> None:
