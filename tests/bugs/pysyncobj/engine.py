@@ -5,19 +5,23 @@ the step's messages leave. A snapshot goes in chunks over the same link, as a tr
 them: numbered, gathered whole, given up with the connection.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from random import Random
 from typing import NamedTuple
 
 from net import replicator as raft
-from net.changes import framed, pack_of
+from net.changes import change_of, framed, pack_of
+from net.raft.engine import RaftEngine
+from net.raft.inner import Timing
+from net.raft.replica import RaftConfig
+from net.raft.wire import Ack, Append, AskVote, Canvass, decode
 from net.replicator import Change, ChangeKind, Entry
 from sim.models import LogImage
 from tests.bugs.pysyncobj.world import Glance, World
 
 CHUNK_BYTES = 65_536
-
-Maker = Callable[[int, raft.LogBounds, LogImage, Random], raft.Replicator]
+TIMING = Timing(heartbeat_ms=50, election_ms=400)
 
 
 class State(NamedTuple):
@@ -41,7 +45,7 @@ class Chunk(NamedTuple):
 class EngineMachine:
     """One member that runs the engine behind its port."""
 
-    def __init__(self, world: World, number: int, members: Sequence[int], make: Maker) -> None:
+    def __init__(self, world: World, number: int, members: Sequence[int]) -> None:
         self.world = world
         self.number = number
         self.members = tuple(members)
@@ -49,10 +53,9 @@ class EngineMachine:
         self.log = LogImage()
         self.kept = State(members=self.members)
         """The state as the store holds it durably."""
-        self._make = make
         self._tokens = 0
         self._asked: dict[int, str] = {}
-        self._asked_at: dict[int, int] = {}
+        self._joining: dict[int, int] = {}
 
     def start(self) -> None:
         hard = self.log.hard or raft.HardState(0, 0, 0)
@@ -71,8 +74,13 @@ class EngineMachine:
         self._gathered: list[Chunk] = []
         self._staged: State | None = None
         self._asked = {}
-        self._payloads: dict[bytes, str] = {}
-        self.engine = self._make(self.number, bounds, self.log, Random(self.number))
+        self.engine = RaftEngine(
+            RaftConfig(self.number, TIMING, kept_entries=0),
+            bounds,
+            base=(self.log.base_index, self.log.base_term),
+            entries=self.log.entries,
+            chance=Random(self.number),
+        )
         self._step(raft.Tick())
 
     def stop(self) -> None:
@@ -125,8 +133,8 @@ class EngineMachine:
         for entry in out.apply:
             self._apply(entry)
         for outcome in out.resolved:
-            name = self._asked.pop(outcome.token, "")
-            self.world.judge.failed.append(name)
+            if self._joining.pop(outcome.token, 0) == 0:
+                self.world.judge.failed.append(self._asked.pop(outcome.token))
         for peer, index in out.send_snapshot:
             self._send_snapshot(peer, index)
         if out.install is not None:
@@ -148,6 +156,11 @@ class EngineMachine:
     def _apply(self, entry: Entry) -> None:
         assert entry.index == self.state.index + 1, "INV-APPLY-ONCE"
         name = pack_of(entry.payload).decode().strip()
+        if (change := change_of(entry.payload)) is not None:
+            for token, peer in list(self._joining.items()):
+                if peer == change.member:
+                    del self._joining[token]
+                    self.world.judge.joined.append(str(peer))
         names = (*self.state.names, name) if name else self.state.names
         self.state = self.state._replace(index=entry.index, term=entry.term, names=names)
         if name:
@@ -166,7 +179,8 @@ class EngineMachine:
 
     def _install(self, wanted: tuple[int, int]) -> raft.RaftInput:
         state = self._staged
-        assert state is not None and (state.index, state.term) == wanted
+        assert state is not None
+        assert (state.index, state.term) == wanted
         log = self.log
         log.entries.clear()
         log.base_index, log.base_term = wanted
@@ -184,10 +198,8 @@ class EngineMachine:
     def join(self, peer: int) -> None:
         self._tokens += 1
         change = Change(ChangeKind.ADD_VOTER, peer)
-        name = f"join {peer}"
-        self._asked[self._tokens] = name
-        payload = framed(change, name.encode())
-        self._step(raft.ChangeMember(self._tokens, payload, change))
+        self._joining[self._tokens] = peer
+        self._step(raft.ChangeMember(self._tokens, framed(change, b""), change))
 
     def compact(self) -> None:
         self.kept = self.state._replace(members=tuple(self.engine.members))
@@ -203,10 +215,29 @@ class EngineMachine:
         self.stop()
 
     def campaign_in(self, seconds: float) -> None:
-        raise NotImplementedError
+        elections = self.engine._elections
+        elections.due_ms = int((self.world.now_s + seconds) * 1000)
+        if not seconds:
+            # Nobody is held to a leader that the schedule has cut off.
+            for machine in self.world.machines.values():
+                if isinstance(machine, EngineMachine) and machine.is_up:
+                    machine.engine._elections.forget_leader()
 
     def glance(self, message: object) -> Glance:
-        raise NotImplementedError
+        if isinstance(message, Chunk):
+            return Glance("snapshot")
+        if isinstance(message, bool):
+            return Glance("other")
+        found = decode(message)
+        match found:
+            case Append():
+                return Glance("append", len(found.entries), found.previous)
+            case AskVote() | Canvass():
+                return Glance("vote")
+            case Ack():
+                return Glance("ack")
+            case _:
+                return Glance("other")
 
     @property
     def leads(self) -> bool:
@@ -223,3 +254,15 @@ class EngineMachine:
     @property
     def commit_index(self) -> int:
         return self.engine.commit_index
+
+
+@contextmanager
+def engine_world(count: int = 3, *, members: Sequence[int] = ()) -> Iterator[World]:
+    """Yield a world of machines that run the engine, all started unless members says which."""
+    world = World()
+    first = members or range(1, count + 1)
+    for number in range(1, count + 1):
+        theirs = first if number in first else ()
+        world.machines[number] = EngineMachine(world, number, theirs)
+    world.start(*first)
+    yield world

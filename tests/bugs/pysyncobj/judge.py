@@ -38,3 +38,7 @@ class Judge:
     def lost(self, survivor: Sequence[str]) -> list[str]:
         """Return what was acknowledged and is not in the state that is left."""
         return [name for name in self.acknowledged if name not in survivor]
+
+    def broken(self, survivor: Sequence[str]) -> list[str]:
+        """Return everything that is wrong."""
+        return [*self.contradictions, *(f"{name} is lost" for name in self.lost(survivor))]

@@ -1,7 +1,8 @@
 """V8: the stock library loses its log when a process ends, or is merely started again.
 
 One member, its own journal and dump as real files. A kill is an exception that nothing of the
-library catches; what the process had written into the mapped file is there afterwards.
+library catches; what the process had written into the mapped file is there afterwards. The engine
+has no files: what its journal and store do when they are cut is tests/crash's to break.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ import pysyncobj.journal
 import pytest
 from pysyncobj.journal import FileJournal
 
+from tests.bugs.pysyncobj.engine import engine_world
 from tests.bugs.pysyncobj.stock import StockMachine, stock_world
 from tests.bugs.pysyncobj.world import World, switched
 
@@ -98,6 +100,21 @@ def test_stock_clears_a_log_that_goes_beyond_its_dump(tmp_path: Path) -> None:
         world.stop(1)
         left = state_after_a_start(world)
         assert world.judge.lost(left) == [f"w{number}" for number in range(1000, 1500)]
+
+
+@pytest.mark.parametrize("entries_behind", [0, 500])
+def test_the_engine_starts_with_what_was_acknowledged_before_and_after_a_cut(
+    entries_behind: int,
+) -> None:
+    with engine_world(1) as world:
+        world.elect(1)
+        write(world, 1000)
+        world.machines[1].compact()
+        write(world, entries_behind)
+        world.stop(1)
+        left = state_after_a_start(world)
+        assert len(left) == 1000 + entries_behind
+        assert world.judge.broken(left) == []
 
 
 def _killed(self: FileJournal, count: int) -> None:
