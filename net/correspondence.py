@@ -80,3 +80,13 @@ class Correspondence:
             else:
                 here.append(reply)
         io.replies = here
+
+
+def progress_of(engine: raft.Replicator, last_index: int) -> inputs.Progressed | None:
+    """Return how far the others are, as the leader knows: who may vote depends on it."""
+    if not engine.role.is_leader:
+        return None
+    others = [each for each in sorted(engine.members) if each != engine.role.leader]
+    if not others:
+        return None
+    return inputs.Progressed({each: engine.match_of(each) for each in others}, last_index)

@@ -31,7 +31,7 @@ from core.members import configuration, fits
 from core.node import Node
 from net import replicator as raft
 from net.changes import change_of
-from net.correspondence import Correspondence
+from net.correspondence import Correspondence, progress_of
 from net.disk import DiskFull
 from net.faultpoint import faultpoint
 from net.flush import Pace, StoreBuffer
@@ -91,6 +91,7 @@ class Driver:
         self._pace = pace
         self._packs = Packs(node.config.origin)
         self._raft_inputs: list[raft.RaftInput] = [raft.Tick()]
+        self._reads: list[raft.ReadIndex] = []
         self._unsynced: deque[tuple[int, int, Callable[[], None] | None]] = deque()
         """(batch number, the engine's sequence or 0, what waits for it) in order."""
         self._appended = 0
@@ -146,7 +147,7 @@ class Driver:
             self._perform(reads, now_ms)
         if now_ms >= self._tick_at_ms:
             self._tick(now_ms)
-        self._propose_batch()
+        self._propose_batch(now_ms)
         if self._raft_inputs:
             self._step_engine(now_ms)
         if has_work := node.has_work():
@@ -212,7 +213,7 @@ class Driver:
             elif isinstance(effect, Notify):
                 io.notices.append(effect)
             elif isinstance(effect, ReadIndex):
-                self._raft_inputs.append(raft.ReadIndex(effect.round))
+                self._reads.append(raft.ReadIndex(effect.round))
             elif isinstance(effect, AskLeader):
                 self._letters.ask(io, effect)
             elif isinstance(effect, EndStream):
@@ -228,26 +229,27 @@ class Driver:
         self._step_engine(now_ms)
         self._last_tick_ms = now_ms
         self._raft_inputs.append(raft.Tick())
-        if self.engine.role.is_leader:
-            self._tell_progress(now_ms)
+        if (progressed := progress_of(self.engine, self.journal.last_index)) is not None:
+            self._perform(self.node.step(progressed), now_ms)
         self._perform(self.node.step(Ticked(now_ms)), now_ms)
         if self._installing is not None:
             self._install(self._installing)
 
-    def _tell_progress(self, now_ms: int) -> None:
-        """Tell the core how far the others are: who may vote depends on it."""
-        engine = self.engine
-        others = [each for each in sorted(engine.members) if each != engine.role.leader]
-        if others:
-            matches = {each: engine.match_of(each) for each in others}
-            progressed = core_inputs.Progressed(matches, self.journal.last_index)
-            self._perform(self.node.step(progressed), now_ms)
-
     # Packs on their way to the log.
 
-    def _propose_batch(self) -> None:
-        """Hand the waiting commands to the engine, unless a sync is under way: then they gather."""
-        packs = self._packs
+    def _propose_batch(self, now_ms: int) -> None:
+        """Hand reads and commands on; the latter gather while a sync is under way.
+
+        In a cluster without a leader all of them wait for one, as long as clients do.
+        """
+        packs, patience_ms = self._packs, self.node.config.request_timeout_ms
+        if patience_ms and not self.engine.role.leader:
+            if late := packs.hold(now_ms, patience_ms):
+                self._perform(self.node.step(core_inputs.Refused(late, disk_full=False)), now_ms)
+            return
+        packs.release()
+        self._raft_inputs += self._reads
+        self._reads.clear()
         if self._syncing or not (packs.waiting or packs.changes):
             return
         self.metrics.batch_commands.observe(len(packs.waiting) + len(packs.changes))
@@ -382,9 +384,9 @@ class Driver:
     # Other members.
 
     def _link(self, given: PeerUp | PeerDown) -> None:
-        up = isinstance(given, PeerUp)
-        self._raft_inputs.append(raft.LinkUp(given.peer) if up else raft.LinkDown(given.peer))
-        self._perform(self.node.step(core_inputs.Linked(given.peer, up)), self.node.now_ms)
+        peer, up = given.peer, isinstance(given, PeerUp)
+        self._raft_inputs.append(raft.LinkUp(peer) if up else raft.LinkDown(peer))
+        self._perform(self.node.step(core_inputs.Linked(peer, up)), self.node.now_ms)
 
     def _hear(self, given: PeerMessage) -> None:
         heard = self._letters.heard(given)
@@ -394,12 +396,12 @@ class Driver:
             self._perform(self.node.step(heard), self.node.now_ms)
 
     def _give_leadership(self, given: LeadershipTo) -> None:
-        self._raft_inputs.append(raft.Transfer(given.token, given.target))
+        self._raft_inputs.append(raft.Transfer(*given))
 
     # Snapshots of other members.
 
     def _snapshot_gone(self, given: SnapshotGone) -> None:
-        self._raft_inputs.append(raft.SnapshotSent(given.peer, given.well))
+        self._raft_inputs.append(raft.SnapshotSent(*given))
 
     def _snapshot_arrived(self, given: SnapshotArrived) -> None:
         staged = given.staged
@@ -472,13 +474,10 @@ class Driver:
                 self._note_full()
                 return
             assert isinstance(done.result, int), "INV-JOB-RESULT"
-            self._drop_log(done.result)
+            # The store holds everything up to here for good: the journal need not.
+            self._raft_inputs.append(raft.SnapshotTaken(done.result, 0))
         elif done.kind == "prepare":
             self._preparing = False
-
-    def _drop_log(self, durable_index: int) -> None:
-        """The store holds everything up to here for good: the journal need not."""
-        self._raft_inputs.append(raft.SnapshotTaken(durable_index, 0))
 
     def _next_deadline(self, now_ms: int) -> int:
         tick_at = self._last_tick_ms + TICK_MS

@@ -5,6 +5,7 @@ longer. A pack's token is the sequence of its first command, so that one that co
 bytes, as from another leader, is known by what it holds.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ class _Own(NamedTuple):
 class Packs:
     """Commands that wait for a pack, and the packs whose fate is open."""
 
-    __slots__ = ("_origin", "_own", "_tokens", "changes", "verify", "waiting")
+    __slots__ = ("_held", "_origin", "_own", "_tokens", "changes", "verify", "waiting")
 
     def __init__(self, origin: int) -> None:
         self.waiting: list[Propose] = []
@@ -37,11 +38,33 @@ class Packs:
         """Commands that go in packs of their own: Raft sees what they change."""
         self.verify = False
         """Decode even own packs, and compare."""
+        self._held: deque[tuple[int, Propose | ProposeChange]] = deque()
+        """What waits for a leader, and since when."""
         self._origin = origin
         self._own: dict[int, _Own] = {}
         """Packs this member made, by identity: applying them needs no decoding."""
         self._tokens: dict[int, int] = {}
         """Which of them each token of a proposal names."""
+
+    def hold(self, now_ms: int, patience_ms: int) -> list[int]:
+        """Keep what waits for a leader; return the sequences of what has waited for too long."""
+        self._held += [(now_ms, effect) for effect in self.waiting]
+        self._held += [(now_ms, effect) for effect in self.changes]
+        self.waiting.clear()
+        self.changes.clear()
+        late: list[int] = []
+        while self._held and now_ms - self._held[0][0] >= patience_ms:
+            late.append(self._held.popleft()[1].sequence)
+        return late
+
+    def release(self) -> None:
+        """There is a leader: what was held waits for a pack again, in order."""
+        if self._held:
+            held = [effect for _, effect in self._held]
+            self._held.clear()
+            changes = [each for each in held if isinstance(each, ProposeChange)]
+            self.changes = changes + self.changes
+            self.waiting = [each for each in held if isinstance(each, Propose)] + self.waiting
 
     def make(self) -> Iterator[raft.Propose]:
         """Make packs of all that waits."""
