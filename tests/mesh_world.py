@@ -156,6 +156,10 @@ class Node:
         """See Arrivals."""
         self.told.append(("came", peer, channel, body))
 
+    def removed(self, by: int) -> None:
+        """See Arrivals."""
+        self.told.append(("removed", by, 0, b""))
+
     @property
     def linked(self) -> set[int]:
         """The peers with whom a link stands, as it was told."""

@@ -45,6 +45,9 @@ class Busy:
     is_defragmenting: bool = False
     is_receiving: bool = False
 
+    def removed(self) -> None:
+        """See Maintenance."""
+
 
 @define(eq=False)
 class Whole:

@@ -27,6 +27,10 @@ class Arrivals(Protocol):
         """A message came."""
         ...
 
+    def removed(self, by: int) -> None:
+        """A peer says that this member was removed from the cluster."""
+        ...
+
 
 class Links(Protocol):
     """The links of one member, for one life."""

@@ -143,8 +143,6 @@ class Mesh:
     _now_ms: int = field(default=0, init=False)
     _look_ms: int = field(default=0, init=False)
     _is_closed: bool = field(default=False, init=False)
-    is_removed: bool = field(default=False, init=False)
-    """Whether another member said that this one was removed."""
 
     # Links.
 
@@ -358,9 +356,9 @@ class Mesh:
         if peer is None or contact is None:
             return
         peer.is_dialling = False
-        if connection.refusal is Refusal.REMOVED_MEMBER and not self.is_removed:
-            self.is_removed = True
-            self.log.error("this member was removed from the cluster", by=f"{member:x}")
+        is_certain = self.me.is_pinned or speaks_for(connection.info, member, self.roster.contacts)
+        if connection.refusal is Refusal.REMOVED_MEMBER and is_certain:
+            self._arrivals.removed(member)
         self._again(peer, contact, connection.reason)
 
     def _again(self, peer: _Peer, contact: Contact, reason: str) -> None:

@@ -112,3 +112,7 @@ class MemberPeers:
             self.links.end(peer, str(error))
             return
         self._inputs.append(PeerMessage(peer, channel, body))
+
+    def removed(self, by: int) -> None:
+        """See Arrivals."""
+        self.snapshots.maintenance.removed()

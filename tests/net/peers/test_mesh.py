@@ -214,8 +214,19 @@ def test_a_member_that_was_removed_loses_its_link_and_is_told_why() -> None:
         world.nodes[each].roster.removed = {3}
     world.run(5_000)
     assert world.nodes[3].linked == set()
-    assert world.nodes[3].mesh.is_removed
-    assert "this member was removed from the cluster" in "".join(world.nodes[3].lines)
+    assert {each for what, each, *_ in world.nodes[3].told if what == "removed"} == {1, 2}
+
+
+def test_one_whose_certificate_is_not_the_dialled_member_s_removes_nobody() -> None:
+    world = MeshWorld(3)
+    world.nodes[3].roster.contacts = {
+        each: attrs.evolve(contact(each), urls=("https://198.51.100.7:1",)) for each in (1, 2, 3)
+    }
+    for each in (1, 2):
+        world.nodes[each].roster.known = {1, 2}
+        world.nodes[each].roster.removed = {3}
+    world.run(5_000)
+    assert not [what for what, *_ in world.nodes[3].told if what == "removed"]
 
 
 def test_a_member_that_was_added_is_dialled() -> None:
