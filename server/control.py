@@ -34,10 +34,11 @@ from net.etcd.calls import Call
 from net.etcd.encode import Encoder
 from net.etcd.pb import rpc_pb2 as pb
 from net.http1 import Http1Pending, Http1Request, Http1Response
-from net.listen import ListenUrl, PeerInfo, Role
+from net.listen import Listener, ListenError, ListenUrl, PeerInfo, Role, listen
 from net.store.errors import StoreError
 from net.store.rendering import text_of
 from net.store.sql import open_newest, refusal
+from net.telemetry import Logger
 from server.clustering import KnownMember
 from server.config import Config
 from server.documents import (
@@ -109,6 +110,26 @@ def control_url(config: Config) -> ListenUrl | None:
     return ListenUrl("unix", path=path) if len(os.fsencode(path)) <= _PATH_MAX else None
 
 
+def listen_control(config: Config, log: Logger) -> Listener | None:
+    """Listen at the socket file, which its owner alone can open; None where there can be none.
+
+    A member without it is whole: who else asks comes over the peer port.
+    """
+    url = control_url(config)
+    if url is None:
+        log.warn("no control socket: the name of the data directory is too long for one")
+        return None
+    os.makedirs(config.data_dir, exist_ok=True)
+    mask = os.umask(0o177)
+    try:
+        return listen(url, Role.HTTP)
+    except ListenError as fault:
+        log.warn("no control socket", reason=str(fault))
+        return None
+    finally:
+        os.umask(mask)
+
+
 class Question(Call):
     """A request of ours to a service of etcd's: no stream, only what to do with the answer."""
 
@@ -167,6 +188,7 @@ class Control:
         self._waiting: list[_Waiting] = []
         self._sql: deque[tuple[Callable[[], Http1Response], Http1Pending]] = deque()
         self._has_sql = trio.Event()
+        self._has_waiting = trio.Event()
 
     def serves(self, peer: PeerInfo) -> bool:
         """Say whether a connection may ask what is answered here."""
@@ -205,8 +227,11 @@ class Control:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._run_sql)
             while True:
+                await self._has_waiting.wait()
                 await trio.sleep(TICK_S)
                 self._expire()
+                if not self._waiting:
+                    self._has_waiting = trio.Event()
 
     # Reading.
 
@@ -303,6 +328,7 @@ class Control:
 
         question = Question(settled)
         self._waiting.append(_Waiting(question, pending, self._now_ms() + ASK_MS_MAX))
+        self._has_waiting.set()
         self._member.begin(method, question, message)
         return pending
 

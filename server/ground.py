@@ -30,6 +30,7 @@ from net.syncer import threads
 from net.telemetry import Logger
 from net.tls import ALPN_CLIENT, ALPN_GRPC, ALPN_HTTP, ServerTls, TlsConfigError
 from server.config import Config
+from server.control import listen_control
 from server.peering import (
     founding,
     has_company,
@@ -196,7 +197,8 @@ def _listeners(config: Config, log: Logger) -> Sequence[Listener]:
     wanted += [(url, Role.HTTP) for url in (*config.listen_http, *config.listen_metrics)]
     if has_company(config):
         wanted += [(url, Role.PEER) for url in config.listen_peer]
-    listeners: list[Listener] = []
+    control = listen_control(config, log)
+    listeners = [] if control is None else [control]
     try:
         for url, role in wanted:
             tls = _tls(config, url, role, log)

@@ -29,6 +29,7 @@ from server.config import Config
 from server.endpoint import HttpEndpoint
 from server.ground import Ground, Running, System
 from server.identity import member_id
+from server.presence import Attendance
 from server.recover import Opened, RefusedToStartError
 
 EXIT_OK = 0
@@ -76,11 +77,14 @@ async def _run(config: Config, log: Logger, ground: Ground) -> int:
     port.start(sockets.wake)
     endpoint.reactor = reactor
     port.when_removed(lambda: reactor.stop(REMOVED_MS))
+    attendance = Attendance(opened, port, config, log, ground, wake=reactor.wake)
+    endpoint.control = attendance.control
     code = EXIT_FAILED
     try:
         async with trio.open_nursery() as nursery:
             await ground.attend(nursery, Running(opened, port, reactor), log)
             nursery.start_soon(_guard_reserve, opened, ground, log)
+            attendance.start(nursery)
             if config.compaction is not None:
                 node = opened.driver.node
                 compactor = Compactor(config.compaction, port, node, log, now_ms=ground.now_ms)

@@ -1,7 +1,7 @@
 """A running member as control and roster see it, and the tasks that serve those two.
 
-Rule: a view without state of its own, over the driver and the maintenance service; all of it is
-used in the reactor's task.
+Rule: a view without state of its own, over the driver and the client port; all of it is used in
+the reactor's task.
 """
 
 from __future__ import annotations
@@ -11,25 +11,24 @@ from collections.abc import Callable
 import trio
 
 from core.members import MemberRole
-from net.driver import Driver
 from net.etcd.calls import Call
-from net.etcd.maintenance import Maintenance
-from net.store.batch import Identity
+from net.etcd.port import ClientPort
 from net.telemetry import Logger
 from server.clustering import KnownMember
 from server.config import Config
 from server.control import Control
 from server.ground import Ground
+from server.recover import Opened
 from server.roster import Roster
 
 
 class Presence:
     """One member, told of in control's words. See `server.control.Member`."""
 
-    def __init__(self, driver: Driver, maintenance: Maintenance, identity: Identity) -> None:
-        self._driver = driver
-        self._maintenance = maintenance
-        self._identity = identity
+    def __init__(self, opened: Opened, port: ClientPort) -> None:
+        self._driver = opened.driver
+        self._identity = opened.identity
+        self._port = port
 
     @property
     def member_id(self) -> int:
@@ -72,7 +71,7 @@ class Presence:
 
     def begin(self, method: str, call: Call, message: bytes) -> None:
         """See Member."""
-        self._maintenance.begin(method, call, message)
+        self._port.ask(method, call, message)
 
 
 class Attendance:
@@ -80,13 +79,15 @@ class Attendance:
 
     def __init__(
         self,
-        presence: Presence,
+        opened: Opened,
+        port: ClientPort,
         config: Config,
         log: Logger,
         ground: Ground,
         *,
         wake: Callable[[], None],
     ) -> None:
+        presence = Presence(opened, port)
         self.control = Control(
             presence, config, now_ms=ground.now_ms, wake=wake, in_thread=ground.in_thread
         )

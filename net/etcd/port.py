@@ -228,6 +228,10 @@ class ClientPort:
         self._maintenance.leadership.hand_over(then)
         self._wake()
 
+    def ask(self, method: str, call: Call, message: bytes) -> None:
+        """Take a request of the Cluster or Maintenance service that came another way."""
+        self._maintenance.begin(method, call, message)
+
     def when_removed(self, then: Callable[[], None]) -> None:
         """Have `then` end this member once it is none of the cluster's any more."""
         self._maintenance.on_removed = then
