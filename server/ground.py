@@ -155,8 +155,9 @@ class System:
             return None
         where = self.directory(config)
         return member_peers(
-            config, opened, maintenance, log, where=where, bits=self.bits, adopt=self._adopt
-        )
+            config, opened, maintenance, log,
+            where=where, bits=self.bits, clock_us=self.now_us, adopt=self._adopt,
+        )  # fmt: skip
 
     def _adopt(self, sock: socket.socket, info: PeerInfo, codec: Codec) -> None:
         """Have the reactor serve a connection to another member."""

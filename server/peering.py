@@ -165,6 +165,7 @@ def member_peers(
     *,
     where: Directory,
     bits: Callable[[int], int],
+    clock_us: Callable[[], int],
     adopt: Adopt,
 ) -> MemberPeers:
     """Return the other members of a running one. Raises TlsConfigError."""
@@ -183,8 +184,8 @@ def member_peers(
         config.peer_pinned,
         frame_bytes_max=FRAME_BYTES_MAX + 2 * config.request_bytes_max,
     )
-    mesh = Mesh(me, LogRoster(opened.driver, first_contacts(config)), dialler, log, bits)
-    peers = MemberPeers(mesh, log)
+    mesh = Mesh(me, LogRoster(opened.driver, first_contacts(config)), dialler, log, bits, clock_us)
+    peers = MemberPeers(mesh, opened.driver.metrics, log)
     peers.snapshots = Snapshots(
         mesh,
         opened.driver,

@@ -109,7 +109,7 @@ class SimPeers(MemberPeers):
         directory: str,
         vfs: str,
     ) -> None:
-        super().__init__(SimLinks(number, network), log)
+        super().__init__(SimLinks(number, network), opened.driver.metrics, log)
         self._number = number
         self._network = network
         self._driver = opened.driver

@@ -143,6 +143,7 @@ class Node:
     lines: list[str]
     told: list[tuple[str, int, int, bytes]] = field(factory=list[tuple[str, int, int, bytes]])
     listens: bool = True
+    round_trips_us: list[int] = field(factory=list[int])
 
     def link_up(self, peer: int) -> None:
         """See Arrivals."""
@@ -155,6 +156,10 @@ class Node:
     def arrived(self, peer: int, channel: int, body: bytes) -> None:
         """See Arrivals."""
         self.told.append(("came", peer, channel, body))
+
+    def measured(self, peer: int, round_trip_us: int) -> None:
+        """See Arrivals."""
+        self.round_trips_us.append(round_trip_us)
 
     def removed(self, by: int) -> None:
         """See Arrivals."""
@@ -197,7 +202,7 @@ class MeshWorld:
         roster = Members({each: contact(each) for each in known}, set(known))
         phone = Telephone(self, member, shown(member))
         me = Self(cluster, member, self.chance.getrandbits(64))
-        mesh = Mesh(me, roster, phone, log, self.chance.getrandbits)
+        mesh = Mesh(me, roster, phone, log, self.chance.getrandbits, lambda: self.now_ms * 1000)
         node = self.nodes[member] = Node(mesh, roster, phone, lines)
         mesh.open(node, lambda: None, [])
         return node

@@ -154,7 +154,7 @@ class PeerWorld(MeshWorld):
             where, config, Metrics(), SILENT,
             identity=Identity(cluster, member), founders=self.founders, engine=self._engine,
         )  # fmt: skip
-        peers, busy = MemberPeers(node.mesh, node.mesh.log), Busy()
+        peers, busy = MemberPeers(node.mesh, opened.driver.metrics, node.mesh.log), Busy()
         peers.snapshots = Snapshots(
             node.mesh,
             opened.driver,

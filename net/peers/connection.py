@@ -9,6 +9,7 @@ counted: the engine repairs that. Bytes that no member sends end the connection.
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from attrs import define, field
@@ -44,6 +45,10 @@ class Host(Protocol):
         """Take a frame of an open connection."""
         ...
 
+    def measured(self, connection: "PeerConnection", round_trip_us: int) -> None:
+        """A message to the other end and back took so long."""
+        ...
+
     def ended(self, connection: "PeerConnection") -> None:
         """The connection is over."""
         ...
@@ -57,8 +62,6 @@ class Traffic:
     received_bytes: int = 0
     dropped: int = 0
     """Messages that the outbox had no room for."""
-    round_trip_ms: int = 0
-    """The newest; a tenth of a heartbeat is nothing, and finer is not measured."""
 
 
 @define(eq=False)
@@ -75,6 +78,8 @@ class PeerConnection:
     reason: str = ""
     refusal: Refusal | None = None
     """Why the other end refused, if it did and this version knows the reason."""
+    clock_us: Callable[[], int] = lambda: 0
+    """A clock for the time of a round trip alone."""
     frame_bytes_max: int = FRAME_BYTES_MAX
     outbox_bytes_max: int = OUTBOX_BYTES_MAX
     is_dialled: bool = field(init=False)
@@ -89,6 +94,7 @@ class PeerConnection:
     _rest: memoryview = field(default=_NOTHING, init=False)
     _heard_ms: int = field(init=False)
     _pinged_ms: int = field(init=False)
+    _pinged_us: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._reader = FrameReader(GREETING_BYTES_MAX)
@@ -202,8 +208,7 @@ class PeerConnection:
         elif channel == say.PING:
             self._put(framed(say.PONG, body))
         elif channel == say.PONG:
-            sent_ms = int.from_bytes(body, "big")
-            self.traffic.round_trip_ms = max(0, self.now_ms - sent_ms)
+            self._ponged(body)
         elif channel == say.REFUSE:
             self._refused(body)
         elif channel <= say.SNAPSHOT:
@@ -242,8 +247,14 @@ class PeerConnection:
     def _ping(self, now_ms: int) -> None:
         if now_ms - self._pinged_ms >= PING_MS:
             self._pinged_ms = now_ms
-            self._put(framed(say.PING, (now_ms & (1 << 64) - 1).to_bytes(8, "big")))
+            self._pinged_us = self.clock_us()
+            self._put(framed(say.PING, self._pinged_us.to_bytes(8, "big")))
         self.next_deadline_ms = now_ms + PING_MS
+
+    def _ponged(self, body: bytes) -> None:
+        sent_us, self._pinged_us = self._pinged_us, 0
+        if sent_us and body == sent_us.to_bytes(8, "big"):
+            self.host.measured(self, self.clock_us() - sent_us)
 
     def _put(self, frame: bytes) -> None:
         self._urgent.append(frame)

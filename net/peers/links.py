@@ -27,6 +27,10 @@ class Arrivals(Protocol):
         """A message came."""
         ...
 
+    def measured(self, peer: int, round_trip_us: int) -> None:
+        """A message to a peer and back took so long."""
+        ...
+
     def removed(self, by: int) -> None:
         """A peer says that this member was removed from the cluster."""
         ...

@@ -136,6 +136,8 @@ class Mesh:
     dialler: Dialler
     log: Logger
     bits: Callable[[int], int]
+    clock_us: Callable[[], int] = lambda: 0
+    """A clock for the time of a round trip alone."""
     _dirty: list[Codec] = field(factory=list[Codec], init=False)
     _arrivals: Arrivals = field(init=False)
     _peers: dict[int, _Peer] = field(factory=dict[int, _Peer], init=False)
@@ -191,7 +193,8 @@ class Mesh:
 
     def accepted(self, info: PeerInfo, now_ms: int) -> Codec:
         """See Links."""
-        connection = PeerConnection(info, self, now_ms, frame_bytes_max=self.me.frame_bytes_max)
+        self._now_ms = now_ms
+        connection = self._connection(info, None)
         if len(self._strangers) >= HALF_OPEN_MAX or self._is_closed:
             connection.close("too many connections have not said who they are")
         else:
@@ -244,6 +247,10 @@ class Mesh:
         member = connection.peer
         if self._peers[member].connection is connection:
             self._arrivals.arrived(member, channel, body)
+
+    def measured(self, connection: PeerConnection, round_trip_us: int) -> None:
+        """See Host."""
+        self._arrivals.measured(connection.peer, round_trip_us)
 
     def ended(self, connection: PeerConnection) -> None:
         """See Host."""
@@ -335,14 +342,21 @@ class Mesh:
             elif self._is_closed or peer.connection is not None:
                 result.abandon()
             else:
-                mine = self._greeting(contact.id)
-                connection = PeerConnection(
-                    result.info, self, self._now_ms, mine, frame_bytes_max=self.me.frame_bytes_max
-                )
+                connection = self._connection(result.info, self._greeting(contact.id))
                 peer.is_dialling = True  # Until the other end has answered or not.
                 result.adopt(connection)
 
         self.dialler.dial(contact, done)
+
+    def _connection(self, info: PeerInfo, mine: Hello | None) -> PeerConnection:
+        return PeerConnection(
+            info,
+            self,
+            self._now_ms,
+            mine,
+            clock_us=self.clock_us,
+            frame_bytes_max=self.me.frame_bytes_max,
+        )
 
     def _failed(self, connection: PeerConnection) -> None:
         """A connection ended before it was open."""

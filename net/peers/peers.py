@@ -11,6 +11,7 @@ from attrs import define, field
 from core.codec import CodecError
 from net.application import Codec
 from net.listen import PeerInfo
+from net.metrics import Metrics
 from net.peers.frames import FrameError
 from net.peers.hello import SNAPSHOT
 from net.peers.limits import STRANGER_LOG_MS
@@ -26,6 +27,7 @@ class MemberPeers:
     """The other members, for one life. Made with `snapshots` whose `give` is this one's."""
 
     links: Links
+    metrics: Metrics
     log: Logger
     snapshots: Snapshots = field(init=False)
     _inputs: list[DriverInput] = field(factory=list[DriverInput], init=False)
@@ -61,7 +63,11 @@ class MemberPeers:
         """See Peers."""
         send = self.links.send
         for peer, channel, data in messages:
-            send(peer, channel, data)
+            counts = self.metrics.peer(peer)
+            if send(peer, channel, data):
+                counts.sent_bytes_total += len(data)
+            else:
+                counts.sent_failures_total += 1
 
     def send_snapshots(self, wanted: Sequence[tuple[int, int]]) -> None:
         """See Peers."""
@@ -83,15 +89,20 @@ class MemberPeers:
 
     def link_up(self, peer: int) -> None:
         """See Arrivals."""
+        self.metrics.peer(peer).is_active = 1
         self._inputs.append(PeerUp(peer))
 
     def link_down(self, peer: int) -> None:
         """See Arrivals."""
+        counts = self.metrics.peer(peer)
+        counts.is_active = 0
+        counts.disconnected_total += 1
         self._inputs.append(PeerDown(peer))
         self.snapshots.link_down(peer)
 
     def arrived(self, peer: int, channel: int, body: bytes) -> None:
         """See Arrivals."""
+        self.metrics.peer(peer).received_bytes_total += len(body)
         try:
             if channel == SNAPSHOT:
                 self.snapshots.arrived(peer, body)
@@ -109,9 +120,14 @@ class MemberPeers:
                 member=f"{peer:x}",
                 error=str(error),
             )
+            self.metrics.peer(peer).received_failures_total += 1
             self.links.end(peer, str(error))
             return
         self._inputs.append(PeerMessage(peer, channel, body))
+
+    def measured(self, peer: int, round_trip_us: int) -> None:
+        """See Arrivals."""
+        self.metrics.peer(peer).round_trip_us.observe(round_trip_us)
 
     def removed(self, by: int) -> None:
         """See Arrivals."""

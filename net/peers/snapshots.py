@@ -45,15 +45,18 @@ class _Sending:
 
     kept: Kept
     outgoing: Outgoing
+    began_ms: int
 
 
 @define(eq=False)
 class _Receiving:
-    """A snapshot on its way from one peer; `peer` is 0 once its link broke."""
+    """A snapshot on its way from one peer, `sender`; `peer` is 0 once its link broke."""
 
     peer: int
+    sender: int
     incoming: Incoming
     part: Part
+    began_ms: int
     is_writing: bool = False
 
 
@@ -203,7 +206,8 @@ class Snapshots:
         backup = kept.backup
         offer = Offer(self._streams, backup.index, backup.term, backup.size_bytes, backup.sha256)
         kept.readers.add(peer)
-        self._sending[peer] = _Sending(kept, Outgoing(offer))
+        self._sending[peer] = _Sending(kept, Outgoing(offer), self._now_ms)
+        self.driver.metrics.peer(peer).snapshot_send_inflights += 1
         self.on_sent(peer, backup.index)
         self._say(peer, offer)
         self.log.info(
@@ -247,6 +251,12 @@ class Snapshots:
 
     def _sent(self, peer: int, *, well: bool) -> None:
         sending = self._sending.pop(peer)
+        counts = self.driver.metrics.peer(peer)
+        counts.snapshot_send_inflights -= 1
+        counts.snapshot_send_success += well
+        counts.snapshot_send_failures += not well
+        if well:
+            counts.snapshot_send_us.observe((self._now_ms - sending.began_ms) * 1000)
         self._release(peer, sending.kept)
         self.give(SnapshotGone(peer, well))
         self.log.info(
@@ -289,7 +299,8 @@ class Snapshots:
             if broken is not None:
                 self.jobs.append((Job("free", broken.part.discard), _nothing))
             part = Part(self.stager.disk, self._new_path("received"))
-        self._receiving = _Receiving(peer, Incoming(offer, offset), part)
+        self._receiving = _Receiving(peer, peer, Incoming(offer, offset), part, self._now_ms)
+        self.driver.metrics.peer(peer).snapshot_receive_inflights += 1
         self._say(peer, Accept(offer.stream, offset))
         self.log.info(
             "receiving a snapshot",
@@ -341,12 +352,22 @@ class Snapshots:
 
     def _break_off(self, receiving: _Receiving) -> None:
         """Its link is gone: keep what there is for another one."""
-        self._receiving = None
+        self._received(receiving, well=False)
         self.maintenance.is_receiving = False
         self._broken = receiving
 
-    def _refuse(self, receiving: _Receiving, reason: str) -> None:
+    def _received(self, receiving: _Receiving, *, well: bool) -> None:
+        """The receiving is over."""
         self._receiving = None
+        counts = self.driver.metrics.peer(receiving.sender)
+        counts.snapshot_receive_inflights -= 1
+        counts.snapshot_receive_success += well
+        counts.snapshot_receive_failures += not well
+        if well:
+            counts.snapshot_receive_us.observe((self._now_ms - receiving.began_ms) * 1000)
+
+    def _refuse(self, receiving: _Receiving, reason: str) -> None:
+        self._received(receiving, well=False)
         self.maintenance.is_receiving = False
         self.jobs.append((Job("free", receiving.part.discard), _nothing))
         self.log.warn("a received snapshot is of no use", error=reason)
@@ -362,7 +383,7 @@ class Snapshots:
             if not isinstance(result, Loaded):
                 self._refuse(receiving, str(result))
                 return
-            self._receiving = None
+            self._received(receiving, well=True)
             if receiving.peer:
                 self._say(peer, End(offer.stream, True))
             self.give(SnapshotArrived(peer, StagedStore(self, result, result.state.applied_term)))

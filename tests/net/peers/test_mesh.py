@@ -97,6 +97,7 @@ def test_an_idle_connection_stands() -> None:
     told = list(world.nodes[1].told)
     world.run(60_000)
     assert world.nodes[1].told == told
+    assert 55 <= len(world.nodes[1].round_trips_us) <= 61
 
 
 def test_nothing_of_an_earlier_connection_is_heard_on_a_later_one() -> None:
