@@ -73,13 +73,15 @@ class Cluster:
         for member in self.members:
             member.kill()
 
-    def ctl(self, member: Member, *words: str, timeout_s: float = 10.0) -> str:
+    def ctl(
+        self, member: Member, *words: str, stdin: bytes | None = None, timeout_s: float = 10.0
+    ) -> str:
         """Run etcdctl on one member; its output. Raises CalledProcessError, TimeoutExpired."""
         command = [str(self.etcdctl), f"--endpoints={member.endpoint}", *self.ctl_flags, *words]
         done = subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=timeout_s
+            command, capture_output=True, input=stdin, check=True, timeout=timeout_s
         )
-        return done.stdout
+        return done.stdout.decode()
 
     def status(self, member: Member) -> dict[str, int]:
         """What a member says of itself, numbers only."""

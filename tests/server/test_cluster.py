@@ -97,6 +97,35 @@ def test_without_a_majority_nothing_is_written_or_read(tmp_path: Path, etcdctl: 
         assert put_until_it_works(cluster, "k", "x") < PATIENCE_S
 
 
+def test_a_member_far_behind_gets_a_snapshot(tmp_path: Path, etcdctl: Path) -> None:
+    with running(Cluster.of(tmp_path, etcdctl, 3)) as cluster:
+        behind = cluster.followers()[0]
+        behind.kill()
+        leader = cluster.leader()
+        # More than the log keeps for members a little behind.
+        value = os.urandom(700_000).hex().encode()[: 1 << 20]
+        for number in range(90):
+            cluster.ctl(leader, "put", f"k{number:02}", stdin=value)
+        behind.start()
+        cluster.wait_equal()
+        keys = cluster.ctl(behind, "get", "k", "--prefix", "--keys-only").split()
+        assert keys == [f"k{number:02}" for number in range(90)]
+        assert len(cluster.hashes()) == 1
+        assert behind.log_lines("took over a snapshot")
+        received = [
+            value
+            for name, value in behind.metrics().items()
+            if name.startswith("etcd_network_snapshot_receive_success")
+        ]
+        assert sum(received) == 1
+        cluster.ctl(behind, "put", "k90", "v")
+        behind.kill()
+        behind.start()
+        cluster.wait_equal()
+        assert cluster.ctl(leader, "get", "k90", "--print-value-only") == "v\n"
+        assert len(cluster.hashes()) == 1
+
+
 def test_members_prove_who_they_are_to_each_other(tmp_path: Path, etcdctl: Path) -> None:
     authority = Authority(tmp_path, "peer-ca")
     issued = [authority.issue(f"m{n}", "127.0.0.1", common_name=f"m{n}") for n in (1, 2, 3)]
