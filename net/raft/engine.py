@@ -27,6 +27,7 @@ from net.raft.wire import (
     AskVote,
     Canvass,
     Message,
+    Newcomer,
     Newer,
     Offer,
     Ping,
@@ -74,7 +75,6 @@ class RaftEngine:
         self._owed_ms = 0
         self._held: list[tuple[int, bytes]] = []
         """Proposals that wait for the end of a handover."""
-        self._held_until_ms = 0
         self.refused_frames = 0
         """Frames that were no messages."""
         self._replica.enter(0)
@@ -121,8 +121,8 @@ class RaftEngine:
         elif now_ms >= self._elections.due_ms:
             self._voting.patience_ends()
         self._notice()
-        if self._held:
-            self._release()
+        if self._leading.handover is not None or self._held:
+            self._end_handover()
         self._commit()
         if replica.inner.is_leader:
             self._leading.begin_rounds()
@@ -141,7 +141,7 @@ class RaftEngine:
             case raft.Persisted(sequence):
                 replica.persisted(sequence)
                 if replica.inner.is_leader:
-                    self._leading.count_durable()
+                    self._leading.count()
             case raft.Propose(token, payload):
                 self._propose(token, payload)
             case raft.ReadIndex(token):
@@ -190,9 +190,6 @@ class RaftEngine:
 
     def _end_leading(self) -> None:
         self._leading.end()
-        handover = self._leading.handover
-        if handover is not None:
-            self._held_until_ms = handover.due_ms
         self._elections.forget_leader()
         self._elections.wait(self._replica.now_ms)
 
@@ -269,6 +266,8 @@ class RaftEngine:
         leading, term = self._leading, self._replica.term
         if isinstance(message, Ack) and message.term == term:
             leading.acknowledged(peer, message)
+        elif isinstance(message, Newcomer) and message.term == term:
+            leading.newcomer(peer, message)
         elif isinstance(message, Pong) and message.term == term:
             leading.pong(peer, message)
         elif isinstance(message, Offer):
@@ -316,13 +315,17 @@ class RaftEngine:
         due_ms = replica.now_ms + replica.config.timing.election_ms
         self._leading.handover = Handover(given.token, target, due_ms)
 
-    def _release(self) -> None:
-        """The handover ended: order what waited for it, or have another order it."""
-        replica = self._replica
-        if self._leading.handover is not None:
-            return
-        if not replica.leader and replica.now_ms < self._held_until_ms:
-            return
+    def _end_handover(self) -> None:
+        """Once a handover ends, order what waited for it, or have another order it."""
+        replica, handover = self._replica, self._leading.handover
+        if handover is not None:
+            if replica.inner.is_leader:
+                return
+            if not replica.leader and replica.now_ms < handover.due_ms:
+                return
+            self._leading.handover = None
+            well = replica.leader == handover.target
+            replica.out.transferred.append((handover.token, well))
         held, self._held = self._held, []
         for token, payload in held:
             self._propose(token, payload)
@@ -389,7 +392,9 @@ class RaftEngine:
         replica, log = self._replica, self._replica.log
         if replica.installing:
             return
-        commit = min(replica.inner.commit, log.durable)
+        leads = replica.inner.is_leader
+        known = self._leading.known_commit if leads else replica.inner.commit
+        commit = min(known, log.durable)
         if commit <= replica.commit:
             return
         for entry in log.between(replica.commit + 1, commit):
@@ -399,7 +404,7 @@ class RaftEngine:
         replica.applied = replica.commit = commit
         members = replica.membership
         removed = replica.me not in members.members and members.changed_at <= commit
-        if removed and replica.inner.is_leader:
+        if removed and leads:
             self._resign()
 
     def _persist(self) -> None:
@@ -418,10 +423,6 @@ class RaftEngine:
         role = None
         if self._role != (term, leader, leads):
             role = self._role = Role(term, leader, leads)
-            handover = self._leading.handover
-            if handover is not None and not leads and leader:
-                self._leading.handover = None
-                out.transferred.append((handover.token, leader == handover.target))
         return RaftOutput(
             persist=out.persist,
             send=replica.gated(),
@@ -442,6 +443,8 @@ class RaftEngine:
             due = self._leading.next_deadline_ms()
         else:
             due = self._elections.due_ms
+        if self._leading.handover is not None:
+            due = min(due, self._leading.handover.due_ms)
         if replica.owes_term:
             due = min(due, self._owed_ms)
         return due

@@ -9,7 +9,7 @@ from attrs import define, field
 from net.raft import guards
 from net.raft.elections import Elections
 from net.raft.replica import Replica
-from net.raft.wire import Ack, Append, Ask, Newer, Offer, Taken, Told
+from net.raft.wire import Ack, Append, Ask, Newcomer, Newer, Offer, Taken, Told
 from net.replicator import Outcome
 
 
@@ -36,11 +36,15 @@ class Following:
         if message.term == replica.term and replica.leader not in (0, peer):
             return
         self.elections.heard(replica.now_ms)
-        if replica.installing or not log.matches(message.previous, message.previous_term):
+        is_known = replica.membership.is_known
+        matches = log.matches(message.previous, message.previous_term)
+        if replica.installing or not is_known or not matches:
             inner.deliver(peer, guards.sign_of_life(message.term, log, origin=inner.origin))
             self._follow(peer)
             if replica.installing:
                 replica.send(peer, Ack(message.term, 0, False, message.stamp))
+            elif not is_known:
+                replica.send(peer, Newcomer(message.term, message.stamp))
             else:
                 hint = log.retreat(message.previous - 1, message.previous_term)
                 hint = max(hint, min(replica.commit, message.previous - 1))

@@ -11,7 +11,7 @@ pysyncobj loses acknowledged writes in eight ways that are known; each row close
     G5   "logs differ" rewinds a leader only if it answers what was sent after the last
          rewind, never below what the member is known to hold; a success rewinds nothing V7
     G6   a leader counts another no further than it is durable itself, and so itself only
-         once it is (`Follower.counted`)
+         once it is; or than a majority without it is (`countable`)
     G7   one vote per member and term, and only of voters
     G8   answers of those who are no members are dropped
     G9   snapshots never travel through the library: a member that needs one is closed to it,
@@ -25,7 +25,7 @@ pysyncobj loses acknowledged writes in eight ways that are known; each row close
     G13  no vote for a campaign while a leader is alive, unless the leader asked for it
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from attrs import define, field
 
@@ -73,7 +73,13 @@ def sign_of_life(term: int, log: RaftLog, *, origin: int) -> Said:
     return append(Append(term, 0, 0, 0, 0, ()), (), log, matched=0, origin=origin)
 
 
-def acknowledged(follower: Follower, ack: Ack, *, durable: int, origin: int) -> list[Said]:
+def countable(matches: Iterable[int], durable: int, majority: int) -> int:
+    """Return how far a leader may count the other voters, of whom these are the matches (G6)."""
+    ascending = sorted(matches)
+    return max(durable, ascending[-majority]) if len(ascending) >= majority else durable
+
+
+def acknowledged(follower: Follower, ack: Ack, *, limit: int, origin: int) -> list[Said]:
     """Take an answer into the book, and return what the library is told of it (G5, G6)."""
     follower.landed(ack.stamp)
     if ack.differs:
@@ -85,13 +91,13 @@ def acknowledged(follower: Follower, ack: Ack, *, durable: int, origin: int) -> 
         return [_answer(follower.next - origin, rewinds=True, succeeds=False)]
     follower.match = max(follower.match, ack.upto)
     follower.next = max(follower.next, follower.match + 1)
-    counts = counted(follower, durable=durable, origin=origin)
+    counts = counted(follower, limit=limit, origin=origin)
     return counts or [_restored(follower, origin=origin)]
 
 
-def counted(follower: Follower, *, durable: int, origin: int) -> list[Said]:
-    """Return what the library is told of what a member holds and this one has durably (G6)."""
-    upto = min(follower.match, durable)
+def counted(follower: Follower, *, limit: int, origin: int) -> list[Said]:
+    """Return what the library is told of what a member holds, as far as it may count (G6)."""
+    upto = min(follower.match, limit)
     if upto <= follower.counted:
         return []
     follower.counted = upto

@@ -17,6 +17,7 @@ from net.raft.replica import Replica
 from net.raft.wire import (
     Ack,
     Ask,
+    Newcomer,
     Offer,
     Ping,
     Pong,
@@ -54,6 +55,8 @@ class Leading:
     """Own proposals in this log: index -> token."""
     _taught: set[int] = field(factory=set[int])
     """Whom the library replicates to as to learners."""
+    _limit: int = 0
+    """How far other voters may be counted."""
     _asked_ms: int = 0
     """When the round under way was last asked for."""
     _beaten_ms: int = 0
@@ -69,6 +72,7 @@ class Leading:
         replica.leader = replica.me
         self.dirty = True
         self._packed = (0, 0, b"")
+        self._limit = replica.log.durable
         for follower in self.book.values():
             follower.begin(replica.now_ms, replica.log.last_index + 1)
         for member in replica.membership.voters:
@@ -136,7 +140,7 @@ class Leading:
         replica, follower = self.replica, self.book[peer]
         assert "prevLogIdx" in said, "INV-LIBRARY-TAMED: it sends a snapshot"
         origin = replica.inner.origin
-        commit = min(replica.inner.commit, replica.log.durable)
+        commit = self.known_commit
         entries = said["entries"]
         if not entries and not self._must_tell(follower, commit):
             return
@@ -183,24 +187,46 @@ class Leading:
             return
         follower.heard_ms = replica.now_ms
         inner = replica.inner
-        said = guards.acknowledged(follower, ack, durable=log.durable, origin=inner.origin)
+        said = guards.acknowledged(follower, ack, limit=self._limit, origin=inner.origin)
         follower.wants_snapshot = follower.next <= log.base_index
         for each in said:
             inner.deliver(peer, each)
         if ack.differs:
             follower.must_hear = True
+        else:
+            self.count()
         self._valve(follower)
         self.dirty = True
 
-    def count_durable(self) -> None:
-        """This member's own disk has more: others that are ahead of it count now (G6)."""
+    def newcomer(self, peer: int, message: Newcomer) -> None:
+        """A member needs a snapshot whatever this log holds."""
+        follower = self.book[peer]
+        if peer not in self.replica.membership.members:
+            return
+        follower.heard_ms = self.replica.now_ms
+        follower.landed(message.stamp)
+        follower.wants_snapshot = True
+        self._valve(follower)
+
+    def count(self) -> None:
+        """More is durable here or elsewhere: count what could not be counted before (G6)."""
         replica = self.replica
-        inner, durable = replica.inner, replica.log.durable
+        limit = self._limit = guards.countable(
+            [self.follower(each).match for each in replica.membership.voters if each != replica.me],
+            replica.log.durable,
+            replica.membership.majority,
+        )
+        inner = replica.inner
         for follower in self.book.values():
             if follower.match > follower.counted and follower.number in replica.membership.members:
-                for each in guards.counted(follower, durable=durable, origin=inner.origin):
+                for each in guards.counted(follower, limit=limit, origin=inner.origin):
                     inner.deliver(follower.number, each)
         self.dirty = True
+
+    @property
+    def known_commit(self) -> int:
+        """Up to where a majority has the log durably; this member may be behind it."""
+        return min(self.replica.inner.commit, max(self._limit, self.replica.commit))
 
     def cut(self) -> None:
         """The log was cut: members that need what is gone get a snapshot."""
@@ -309,8 +335,9 @@ class Leading:
     def begin_rounds(self) -> None:
         """Begin one round for all reads that wait, once this term has committed something."""
         replica, rounds = self.replica, self._rounds
-        if rounds.held and replica.log.term_at(replica.commit) == replica.term:
-            rounds.begin(replica.commit, replica.me)
+        commit = self.known_commit
+        if rounds.held and replica.log.term_at(commit) == replica.term:
+            rounds.begin(commit, replica.me)
             self._ask_round()
         elif rounds.under_way and self._is_round_due():
             self._ask_round()

@@ -23,8 +23,8 @@ class RaftLog:
     def __init__(self, base: tuple[int, int], entries: Iterable[Entry]) -> None:
         self.base_index, self.base_term = base
         self._entries = list(entries)
-        self._unsynced: deque[tuple[int, int]] = deque()
-        """(sequence, last index that it makes durable)."""
+        self._unsynced: deque[tuple[int, int, int | None]] = deque()
+        """(sequence, last index that it makes durable, where it truncates)."""
         self._fresh: list[Entry] = []
         """Entries that no persist has taken yet."""
         self._truncated: int | None = None
@@ -101,7 +101,9 @@ class RaftLog:
         self.size_bytes -= sum(len(entry.payload) for entry in self._entries[position:])
         del self._entries[position:]
         self.durable = min(self.durable, index - 1)
-        self._unsynced = deque((each, min(upto, index - 1)) for each, upto in self._unsynced)
+        self._unsynced = deque(
+            (each, min(upto, index - 1), truncated) for each, upto, truncated in self._unsynced
+        )
         first_fresh = self._fresh[0].index if self._fresh else index + 1
         if index >= first_fresh:
             del self._fresh[index - first_fresh :]
@@ -113,19 +115,19 @@ class RaftLog:
         """Hand out what changed: (truncate from, entries to append), durable as `sequence`."""
         taken = self._truncated, self._fresh
         self._truncated, self._fresh = None, []
-        self._unsynced.append((sequence, self.last_index))
+        self._unsynced.append((sequence, self.last_index, taken[0]))
         return taken
 
     @property
     def has_changed(self) -> bool:
-        """Whether `take` would hand out anything."""
-        return bool(self._fresh) or self._truncated is not None
+        """Whether there are entries to hand out; a truncation goes with those that come for it."""
+        return bool(self._fresh)
 
     def gate_of(self, index: int) -> int:
         """Return the sequence that makes an entry durable; 0 if it is. All changes are taken."""
         if index <= self.durable:
             return 0
-        return next((sequence for sequence, upto in self._unsynced if upto >= index), 0)
+        return next((sequence for sequence, upto, _ in self._unsynced if upto >= index), 0)
 
     def persisted(self, sequence: int) -> None:
         """Everything up to this sequence is durable."""
@@ -133,15 +135,20 @@ class RaftLog:
             self.durable = max(self.durable, self._unsynced.popleft()[1])
 
     def withdraw(self, sequence: int) -> int:
-        """Forget what from this sequence on was to be made durable; return the last index kept."""
+        """Forget what from this sequence on was to be made durable; return the last index kept.
+
+        What was truncated stays so, and is asked for again.
+        """
+        truncated = [] if self._truncated is None else [self._truncated]
         while self._unsynced and self._unsynced[-1][0] >= sequence:
-            self._unsynced.pop()
-        keep = max([self.durable, *(upto for _, upto in self._unsynced)])
+            _, _, where = self._unsynced.pop()
+            truncated += [] if where is None else [where]
+        keep = max([self.durable, *(upto for _, upto, _ in self._unsynced)])
         position = keep - self.base_index
         self.size_bytes -= sum(len(entry.payload) for entry in self._entries[position:])
         del self._entries[position:]
         self._fresh.clear()
-        self._truncated = None
+        self._truncated = min(truncated, default=None)
         return keep
 
     def cut(self, index: int) -> bool:

@@ -1,7 +1,9 @@
 """Who the cluster is, as this member's log says it: a configuration counts once it is in the log.
 
 Rule of this file: values and indexes. A change that is truncated again takes its configuration with
-it; one that is cut off or snapshotted becomes the ground that later ones stand on.
+it; one that is cut off or snapshotted becomes the ground that later ones stand on. A member that
+joins has no ground, whatever its log says: it gets one with its first snapshot, and before takes
+no entries, else it would take the changes in its log for the whole.
 """
 
 from collections.abc import Iterable
@@ -48,6 +50,11 @@ class Membership:
     def members(self) -> Configuration:
         """The newest configuration, committed or not."""
         return self._changes[-1][1] if self._changes else self._ground
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there was a configuration to begin with: else changes mean nothing."""
+        return bool(self._ground)
 
     @property
     def changed_at(self) -> int:

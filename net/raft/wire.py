@@ -7,6 +7,7 @@ equal bytes.
     kind         from -> to
     APPEND       leader -> member     entries behind (index, term), the commit index, a stamp
     ACK          member -> leader     how far it matches, or where it might; the stamp's echo
+    NEWCOMER     member -> leader     I know no configuration to begin with: send a snapshot
     CANVASS      member -> voter      would you vote for me in this term?  (pre-vote)
     SUPPORT      voter -> member      I would
     ASK_VOTE     candidate -> voter   vote for me; `handed` if the leader told it to ask
@@ -55,6 +56,13 @@ class Ack(NamedTuple):
     term: int
     upto: int
     differs: bool
+    stamp: int
+
+
+class Newcomer(NamedTuple):
+    """The answer to an Append of a member that knows nothing yet."""
+
+    term: int
     stamp: int
 
 
@@ -146,7 +154,7 @@ class Taken(NamedTuple):
 
 Message = (
     Append | Ack | Canvass | Support | AskVote | Vote | StepUp | Newer | Ping | Pong | Ask | Told
-    | Offer | Taken
+    | Offer | Taken | Newcomer
 )  # fmt: skip
 
 _APPEND, _OFFER = 1, 2
@@ -163,6 +171,7 @@ _FIXED: dict[type, tuple[int, Struct]] = {
     Ask: (12, Struct(">BQQ")),
     Told: (13, Struct(">BQQQ")),
     Taken: (14, Struct(">BQQQ")),
+    Newcomer: (15, Struct(">BQQ")),
 }
 _KINDS = {kind: (each, struct) for each, (kind, struct) in _FIXED.items()}
 _NAMES = {kind: each.__name__ for kind, (each, _) in _KINDS.items()} | {1: "Append", 2: "Offer"}
