@@ -77,6 +77,7 @@ class HttpEndpoint:
         facts = health.Facts(
             alarms=tuple(AlarmKind(kind).name for kind in alarms),
             has_leader=bool(driver.engine.role.leader),
+            is_learner=driver.node.membership.is_learner(driver.node.state),
             linearizable_error=linearizable_error,
         )
         reply, results = health.answer(probe, facts)
@@ -112,6 +113,7 @@ class HttpEndpoint:
         node, state, role = driver.node, driver.node.state, driver.engine.role
         metrics.has_leader = int(bool(role.leader))
         metrics.is_leader = int(role.is_leader)
+        metrics.is_learner = int(node.membership.is_learner(state))
         metrics.proposals_committed = driver.engine.commit_index
         metrics.proposals_applied = state.applied_index
         metrics.proposals_pending = node.proposals_waiting
