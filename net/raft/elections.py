@@ -46,6 +46,10 @@ class Elections:
         self.heard_ms = now_ms
         self.wait(now_ms)
 
+    def begin_anew(self, now_ms: int) -> None:
+        """The library's object is new: its own timeout begins now."""
+        self.due_ms = max(self.due_ms, now_ms + self.timing.election_ms + 2)
+
     def forget_leader(self) -> None:
         """There is none."""
         self.heard_ms = -(1 << 60)

@@ -42,6 +42,8 @@ from net.raft.wire import (
 )
 from net.replicator import Configuration, Entry, LogBounds, Outcome, Persist, RaftOutput, Role
 
+RENEW_ENTRIES = 2_000
+"""A follower's library begins anew so that it lags no further than this."""
 OWED_MS = 500
 """How often a term that the disk had no room for is written again."""
 
@@ -168,6 +170,8 @@ class RaftEngine:
             case raft.Tick():
                 if replica.inner.is_leader:
                     self._leading.dirty = True
+                elif replica.applied - replica.inner.origin > RENEW_ENTRIES:
+                    self._renew()
 
     def _notice(self) -> None:
         """See whether term, leader or configuration changed, and do what follows from it."""
@@ -185,8 +189,16 @@ class RaftEngine:
             if leads:
                 self._leading.settle()
         if replica.must_rebuild and not leads:
-            replica.rebuild()
-            self._elections.wait(replica.now_ms)
+            self._renew()
+
+    def _renew(self) -> None:
+        """Have a follower's library begin anew, with all that is applied behind it.
+
+        It goes through what is committed only when it leads, and then at once: that must not be
+        much, and nothing of it cut.
+        """
+        self._replica.rebuild()
+        self._elections.begin_anew(self._replica.now_ms)
 
     def _end_leading(self) -> None:
         self._leading.end()
@@ -345,6 +357,8 @@ class RaftEngine:
             replica.out.persist.append(Persist(0, drop_to=upto))
             if replica.inner.is_leader:
                 self._leading.cut()
+            else:
+                self._renew()
 
     def _snapshot(self, given: raft.SnapshotReceived) -> None:
         replica, log = self._replica, self._replica.log
