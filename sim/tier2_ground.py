@@ -7,7 +7,7 @@ end, as chance has it. A dead ground does nothing more and tells nobody.
 
 import gc
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 from typing import Protocol, TypeVar
@@ -17,6 +17,7 @@ import trio
 from attrs import define, evolve, field
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
+from core.members import Member
 from core.node import NodeConfig
 from net.etcd.maintenance import Maintenance
 from net.flush import Pace
@@ -30,7 +31,9 @@ from server.recover import Directory, Engine, Opened, open_member
 from server.settings import ALL_FLAGS, gather
 from sim import cluster
 from sim.disk import SimDisk
+from sim.engines import LEARNERS_MAX
 from sim.network import Network
+from sim.perfect_messages import kind_of
 from sim.plan import Options
 from sim.streams import StreamSockets
 from sim.tier2_peers import SimPeers
@@ -194,6 +197,10 @@ class SimGround:
     engine: Engine | None = None
     """Makes the engine of one member among others; None for a member alone."""
     network: Network | None = None
+    founders: Sequence[Member] = ()
+    """Who begins the log of an empty disk, by an engine whose members may change."""
+    kind_of: Callable[[bytes], str] = kind_of
+    """Names the engine's messages, for traces."""
     reached: SimPeers | None = None
     is_dead: bool = False
     _held: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
@@ -221,7 +228,11 @@ class SimGround:
                 node,
                 request_timeout_ms=REQUEST_MS,
                 election_timeout_ms=ELECTION_MS,
+                are_members_fixed=not self.founders,
+                learners_max=LEARNERS_MAX,
             )
+        own = self.traits.identity.member_id
+        founders = self.founders if any(each.id == own for each in self.founders) else ()
         try:
             return open_member(
                 self.directory(config),
@@ -229,6 +240,7 @@ class SimGround:
                 metrics,
                 log,
                 identity=self.traits.identity,
+                founders=founders,
                 engine=self.engine,
             )
         finally:
@@ -249,6 +261,7 @@ class SimGround:
             disk=self.disk,
             directory=DATA,
             vfs=self.vfs.vfs_name,
+            kind=self.kind_of,
         )
         return self.reached
 

@@ -17,7 +17,7 @@ from net.peers.peers import MemberPeers
 from net.peers.snapshots import Snapshots
 from net.peers.staging import Stager
 from net.telemetry import Logger
-from net.turns import RAFT, DriverInput, Job, JobDone, PeerMessage
+from net.turns import RAFT, DriverInput, Job, JobDone, LeadershipTo, PeerMessage
 from server.recover import Opened, load_received
 from sim.disk import SimDisk
 from sim.network import Network
@@ -108,8 +108,9 @@ class SimPeers(MemberPeers):
         disk: SimDisk,
         directory: str,
         vfs: str,
+        kind: Callable[[bytes], str] = kind_of,
     ) -> None:
-        super().__init__(SimLinks(number, network), opened.driver.metrics, log)
+        super().__init__(SimLinks(number, network, kind), opened.driver.metrics, log)
         self._number = number
         self._network = network
         self._driver = opened.driver
@@ -142,6 +143,11 @@ class SimPeers(MemberPeers):
     def nudge(self) -> None:
         """Have the engine step, though nothing came."""
         self.give(PeerMessage(self._number + 1, RAFT, b""))
+        self._wake()
+
+    def transfer(self, member_id: int) -> None:
+        """Have leadership given to another, if it is this member's to give."""
+        self.give(LeadershipTo(0, member_id))
         self._wake()
 
     def cut_log(self) -> None:
