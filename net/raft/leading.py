@@ -165,7 +165,7 @@ class Leading:
         if count:
             first = previous + 1
             if self._packed[:2] != (first, count):
-                entries = tuple(log.between(first, previous + count))
+                entries = log.between(first, previous + count)
                 self._packed = (first, count, encode_entries(entries))
             packed = self._packed[2]
         follower.stamp += 1

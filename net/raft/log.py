@@ -7,7 +7,6 @@ persist. What is truncated is durable no longer.
 
 from collections import deque
 from collections.abc import Iterable
-from itertools import islice
 
 from net.replicator import Entry
 
@@ -53,10 +52,10 @@ class RaftLog:
             return self._entries[index - self.base_index - 1]
         return None
 
-    def between(self, first: int, last: int) -> Iterable[Entry]:
-        """Yield the entries from one index to another, both included; both must be there."""
+    def between(self, first: int, last: int) -> list[Entry]:
+        """Return the entries from one index to another, both included; both must be there."""
         base = self.base_index
-        return islice(self._entries, first - base - 1, last - base)
+        return self._entries[first - base - 1 : last - base]
 
     def nth(self, position: int) -> Entry:
         """Return the entry at a position behind the base, from 0 on."""
