@@ -12,10 +12,11 @@ from typing import cast
 from attrs import define, field
 
 from core.codec import decode_pack
-from core.inputs import Offered
+from core.effects import Reply
+from core.inputs import ChangeOffered, Offered
 from core.members import Member
 from core.node import NodeConfig
-from core.operations import Command
+from core.operations import Command, MembersChange
 from net.application import Codec
 from net.disk import RealDisk
 from net.driver import Driver, DriverInput, JobDone, Synced
@@ -78,6 +79,17 @@ class Whole:
         """Have it propose a command."""
         self.given.append(Offered(object(), command, 0))
 
+    def change(self, command: MembersChange) -> object:
+        """Ask it for a change of members; return the answer once it is there."""
+        token = object()
+        self.given.append(ChangeOffered(token, command))
+        for _ in range(200):
+            self.world.run(50)
+            for reply in self.replies:
+                if isinstance(reply, Reply) and reply.token is token:
+                    return reply.answer
+        raise AssertionError("nobody answered")
+
     def turn(self, now_ms: int) -> bool:
         """Do everything that waits; whether there was anything."""
         inputs: Sequence[DriverInput] = [*self.given, *self.peers.take(now_ms)]
@@ -120,9 +132,12 @@ class Whole:
 class PeerWorld(MeshWorld):
     """Founders 1 to n, started."""
 
-    def __init__(self, directory: Path, size: int, *, kept_entries: int = 5_000) -> None:
+    def __init__(
+        self, directory: Path, size: int, *, kept_entries: int = 5_000, voters_wanted: int = 0
+    ) -> None:
         self.directory = directory
         self.kept_entries = kept_entries
+        self.voters_wanted = voters_wanted
         self.wholes: dict[int, Whole] = {}
         self.founders = [
             Member(each, f"m{each}", contact(each).urls) for each in range(1, size + 1)
@@ -141,6 +156,12 @@ class PeerWorld(MeshWorld):
             progress_interval_ms=600_000,
             request_timeout_ms=7_000,
             election_timeout_ms=1_000,
+            name=f"m{member}",
+            client_urls=(f"http://10.0.0.{member}:2379",),
+            are_members_fixed=False,
+            learners_max=9,
+            voters_wanted=self.voters_wanted,
+            stand_bys_wanted=self.voters_wanted,
         )
         where = Directory(
             RealDisk(),
@@ -152,7 +173,8 @@ class PeerWorld(MeshWorld):
         )
         opened = open_member(
             where, config, Metrics(), SILENT,
-            identity=Identity(cluster, member), founders=self.founders, engine=self._engine,
+            identity=Identity(cluster, member), engine=self._engine,
+            founders=self.founders if member <= len(self.founders) else (),
         )  # fmt: skip
         peers, busy = MemberPeers(node.mesh, opened.driver.metrics, node.mesh.log), Busy()
         peers.snapshots = Snapshots(
@@ -190,6 +212,15 @@ class PeerWorld(MeshWorld):
             if leading and len(agreed) == 1:
                 return leading[0]
         raise AssertionError("nobody leads")
+
+    def join(self, member: int) -> Whole:
+        """Start a member that the others know of already."""
+        everybody = range(1, member + 1)
+        for node in self.nodes.values():
+            node.roster.contacts = {each: contact(each) for each in everybody}
+            node.roster.known = set(everybody)
+        self.begin(member, everybody)
+        return self.wholes[member]
 
     def kill(self, member: int) -> None:
         """End a member, in order; its connections break."""
