@@ -135,12 +135,14 @@ def _recover(
 
 def told(places: Places, held: Holding, own: Member, bump_revision: int) -> Iterator[str]:
     """Yield what would be done, and what would be lost, as lines."""
-    names = ", ".join(
+    yield f"{places.data}: member {held.member_id:x} of cluster {held.cluster_id:x}"
+    known = [
         f"{each.id:x} {each.name or '(never started)'} at {','.join(each.peer_urls)}"
         for each in held.members
-    )
-    yield f"{places.data}: member {held.member_id:x} of cluster {held.cluster_id:x}"
-    yield f"  members it knows   {names or '(none: the table is in its journal)'}"
+    ] or ["(none: the table is in its journal)"]
+    yield f"  members it knows   {known[0]}"
+    for each in known[1:]:
+        yield f"                     {each}"
     yield f"  store              index {held.applied_index}, revision {held.revision}"
     yield f"  journal            up to term {held.last_term}, index {held.last_index}"
     yield ""

@@ -12,11 +12,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import attrs
 import click
 
+from net.store.connection import SqlRow
 from net.tls import TlsOptions
 from server.clustering import KnownMember
 from server.documents import Fields
@@ -26,6 +27,7 @@ from server.reach import Place, ReachError, RefusedError, View, ask, shared_pair
 from server.tabular import indented, tabular
 
 Format = Literal["tabular", "json"]
+_COMMAND = TypeVar("_COMMAND", bound=Callable[..., object])
 DATABASE: Final = "k8s"
 QUORUM: Final = "/control/cluster?linearizable=true"
 RETRY_S: Final = 0.1
@@ -153,11 +155,15 @@ class Shell:
     def _query(self, statement: str) -> str:
         if not statement.strip():
             return ""
-        _, answer = self._ask("POST", "/control/sql", {"statement": statement})
-        columns, rows = answer.get("columns", []), answer.get("rows", [])
+        columns, rows = self.rows(statement)
         if self.format == "json":
             return indented([dict(zip(columns, row, strict=True)) for row in rows])
         return tabular(columns, rows)
+
+    def rows(self, statement: str) -> tuple[list[str], list[SqlRow]]:
+        """Return names and rows of a query. Raises ShellError, ReachError."""
+        _, answer = self._ask("POST", "/control/sql", {"statement": statement})
+        return list(answer.get("columns", [])), [tuple(row) for row in answer.get("rows", [])]
 
     def _at(self, address: str) -> KnownMember:
         member = self._view().at(address)
@@ -182,20 +188,31 @@ class Shell:
         raise ShellError(" ".join(faults))
 
 
+def server_options(command: _COMMAND) -> _COMMAND:
+    """Add the options that say which members are asked, and what is shown to them."""
+    file = click.Path(exists=True, dir_okay=False)
+    options = (
+        click.option(
+            "-s", "--servers", help="host:port of members, comma separated, or file://STORE."
+        ),
+        click.option("-c", "--cert", type=file, help="Public TLS certificate."),
+        click.option("-k", "--key", type=file, help="Private TLS key."),
+        click.option(
+            "--cacert",
+            type=file,
+            help="Authority of the members' certificates, where they do not share one. "
+            "[default: the certificate itself]",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("database", required=False)
 @click.argument("command", required=False)
-@click.option("-s", "--servers", help="host:port of members, comma separated, or file://STORE.")
-@click.option(
-    "-c", "--cert", type=click.Path(exists=True, dir_okay=False), help="Public TLS certificate."
-)
-@click.option("-k", "--key", type=click.Path(exists=True, dir_okay=False), help="Private TLS key.")
-@click.option(
-    "--cacert",
-    type=click.Path(exists=True, dir_okay=False),
-    help="Authority of the members' certificates, where they do not share one. "
-    "[default: the certificate itself]",
-)
+@server_options
 @click.option(
     "-f",
     "--format",
@@ -238,14 +255,7 @@ def shell(
         database, command = None, database
     if database not in (None, DATABASE):
         raise click.UsageError(f'no such database: "{database}"; there is one: {DATABASE}.')
-    if (cert is None) != (key is None):
-        raise click.UsageError("both TLS certificate and key must be given")
-    tls = None
-    if cert is not None and key is not None:
-        tls = shared_pair(cert, key)
-        if cacert is not None:
-            tls = attrs.evolve(tls, trusted_ca_file=cacert)
-    places = places_of(servers, data_dir, tls, is_pinned=cacert is None)
+    places = places_of(servers, data_dir, pair_of(cert, key, cacert), is_pinned=cacert is None)
     wanted = Shell(places, format_, timeout / 1000, lambda sentence: tell("shell", sentence))
     if command is not None:
         sys.exit(0 if all(_obey(wanted, line) for line in split(command)) else 1)
@@ -253,6 +263,16 @@ def shell(
         _converse(wanted)
         return
     sys.exit(0 if all([_obey(wanted, line) for line in sys.stdin if line.strip()]) else 1)
+
+
+def pair_of(cert: str | None, key: str | None, cacert: str | None) -> TlsOptions | None:
+    """Return what to show and whom to trust; None for plain links. Raises click.UsageError."""
+    if (cert is None) != (key is None):
+        raise click.UsageError("both TLS certificate and key must be given")
+    if cert is None or key is None:
+        return None
+    tls = shared_pair(cert, key)
+    return tls if cacert is None else attrs.evolve(tls, trusted_ca_file=cacert)
 
 
 def places_of(

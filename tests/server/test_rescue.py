@@ -83,7 +83,8 @@ def test_nothing_is_changed_unless_it_is_meant(tmp_path: Path) -> None:
     told = trine("recover", str(where))
     assert (told.code, told.err) == (0, "")
     assert f"{where}: member 2 of cluster cc" in told.out
-    assert "1 a at https://10.0.0.1:2380, 2 b at https://10.0.0.2:2380, 3 c at" in told.out
+    for member in ("1 a at https://10.0.0.1:2380", "2 b at https://10.0.0.2:2380"):
+        assert f" {member}\n" in told.out
     assert re.search(r"journal +up to term \d+, index \d+\n", told.out)
     assert "What is lost for good:" in told.out
     assert told.out.endswith(f"Nothing was changed. To do it: trine recover {where} --yes\n")
