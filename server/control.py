@@ -24,7 +24,6 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final, Protocol
 
-import apsw
 import attrs
 import trio
 
@@ -36,8 +35,7 @@ from net.etcd.pb import rpc_pb2 as pb
 from net.http1 import Http1Pending, Http1Request, Http1Response
 from net.listen import Listener, ListenError, ListenUrl, PeerInfo, Role, listen
 from net.store.errors import StoreError
-from net.store.rendering import text_of
-from net.store.sql import open_newest, refusal
+from net.store.sql import query
 from net.telemetry import Logger
 from server.clustering import KnownMember
 from server.config import Config
@@ -387,24 +385,7 @@ def _nothing(_: bytes) -> Fields:
 def _queried(directory: str, statement: str) -> Http1Response:
     """Return what a query says; runs in a thread. Every fault of the query is an answer."""
     try:
-        if reason := refusal(statement):
-            raise StoreError(reason)
-        return document(_rows(directory, statement))
-    except (StoreError, OSError, apsw.Error) as error:
+        columns, rows = query(directory, statement, rows_max=SQL_ROWS_MAX, bytes_max=SQL_BYTES_MAX)
+    except (StoreError, OSError) as error:
         return fault(str(error), HTTPStatus.BAD_REQUEST)
-
-
-def _rows(directory: str, statement: str) -> Fields:
-    database = open_newest(directory)
-    try:
-        columns, found = database.columns(statement)
-        rows: list[list[str | int | float | None]] = []
-        size = 0
-        for row in found:
-            rows.append([text_of(value) if isinstance(value, bytes) else value for value in row])
-            size += sum(len(value) for value in row if isinstance(value, str | bytes))
-            if len(rows) > SQL_ROWS_MAX or size > SQL_BYTES_MAX:
-                raise StoreError("the answer is too long: ask for less, with LIMIT")
-    finally:
-        database.close()
-    return {"columns": columns, "rows": rows}
+    return document({"columns": columns, "rows": rows})
