@@ -2,8 +2,8 @@
 
 Rule of this file: values and indexes. A change that is truncated again takes its configuration with
 it; one that is cut off or snapshotted becomes the ground that later ones stand on. A member that
-joins has no ground, whatever its log says: it gets one with its first snapshot, and before takes
-no entries, else it would take the changes in its log for the whole.
+joins has no ground: it gets one with its first snapshot, and before takes no entries, else it
+would take the changes in its log for the whole. They are the whole where the log begins with one.
 """
 
 from collections.abc import Iterable
@@ -53,8 +53,11 @@ class Membership:
 
     @property
     def is_known(self) -> bool:
-        """Whether there was a configuration to begin with: else changes mean nothing."""
-        return bool(self._ground)
+        """Whether there was a configuration to begin with: else changes mean nothing.
+
+        A log that begins with a change was founded by it: all are in it.
+        """
+        return bool(self._ground) or bool(self._changes and self._changes[0][0] == 1)
 
     @property
     def changed_at(self) -> int:
