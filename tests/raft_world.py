@@ -443,6 +443,18 @@ class RaftWorld:
         leading = [each for each in self.members.values() if each.is_leader]
         return max(leading, key=_term, default=None)
 
+    def elect(self, member: Member) -> Member:
+        """Have a member win the next election: its patience ends first, which is legal."""
+        for each in self.members.values():
+            if each.engine is not None:
+                elections = each.engine._elections
+                elections.heard_ms = -1_000_000
+                elections.due_ms = self.now_us // 1000 + (1_010 if each is member else 9_000)
+            each.step(raft.Tick())
+        assert self.run(3_000, until=lambda: member.is_leader), "it is not elected"
+        self.run(20)
+        return member
+
     def settle(self) -> Member:
         """Let somebody be elected, and commit."""
         assert self.run(20_000, until=lambda: self._is_settled()), "nobody leads"

@@ -180,9 +180,9 @@ class Leading:
     def acknowledged(self, peer: int, ack: Ack) -> None:
         """A member answered an Append of this term (G1)."""
         replica, log = self.replica, self.replica.log
-        follower = self.book[peer]
         if peer not in replica.membership.members:
             return
+        follower = self.follower(peer)
         if ack.upto > log.last_index or ack.stamp > follower.stamp:
             return
         follower.heard_ms = replica.now_ms
@@ -200,9 +200,9 @@ class Leading:
 
     def newcomer(self, peer: int, message: Newcomer) -> None:
         """A member needs a snapshot whatever this log holds."""
-        follower = self.book[peer]
         if peer not in self.replica.membership.members:
             return
+        follower = self.follower(peer)
         follower.heard_ms = self.replica.now_ms
         follower.landed(message.stamp)
         follower.wants_snapshot = True
