@@ -3,7 +3,7 @@
 Rule of this file: values and indexes. A change that is truncated again takes its configuration with
 it; one that is cut off or snapshotted becomes the ground that later ones stand on. A member that
 joins has no ground: it gets one with its first snapshot, and before takes no entries, else it
-would take the changes in its log for the whole. They are the whole where the log begins with one.
+would take the changes in its log for the whole. A founder's log has the founders in it.
 """
 
 from collections.abc import Iterable
@@ -53,11 +53,12 @@ class Membership:
 
     @property
     def is_known(self) -> bool:
-        """Whether there was a configuration to begin with: else changes mean nothing.
+        """Whether there is a configuration; without one nothing is taken that might be a change.
 
-        A log that begins with a change was founded by it: all are in it.
+        Where a log has changes without a ground they are those of its founders: a new cluster's,
+        one that was restored, or one member's from before members were stored.
         """
-        return bool(self._ground) or bool(self._changes and self._changes[0][0] == 1)
+        return bool(self.members)
 
     @property
     def changed_at(self) -> int:

@@ -1,5 +1,6 @@
 """Changes of members among whole members: asked anywhere, made once, and alike everywhere."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,14 @@ from core.operations import (
     Put,
     RoleAssign,
 )
+from net.disk import RealDisk
+from net.driver import Synced
+from net.metrics import Metrics
+from net.store.batch import Identity
+from net.telemetry import SILENT
 from net.turns import LeadershipTo
-from tests.mesh_world import contact
+from server.recover import Directory, open_member
+from tests.mesh_world import CLUSTER, contact
 from tests.peer_world import PeerWorld, Whole
 
 REPLACED_MS = 30_000
@@ -155,4 +162,28 @@ def test_a_role_can_be_assigned_by_hand(world: PeerWorld) -> None:
     assert isinstance(demoted.change(RoleAssign(demoted.id, MemberRole.VOTER)), MembersAnswer)
     check_alike(world)
     assert roles(leader) == "vvv"
+    world.close()
+
+
+def test_a_directory_from_before_members_were_stored_goes_on_alone(tmp_path: Path) -> None:
+    world = PeerWorld(tmp_path, 1)
+    alone = world.leader()
+    world.kill(1)
+    # As such a directory is: a log, and nobody in it.
+    for name in ("journal", "m1"):
+        shutil.rmtree(tmp_path / name, ignore_errors=True)
+    config = alone.driver.node.config
+    where = Directory(RealDisk(), str(tmp_path / "m1"), str(tmp_path / "m1/journal"))
+    old = open_member(where, config, Metrics(), SILENT, identity=Identity(CLUSTER, 1))
+    for now_ms in (60, 120):
+        if io := old.driver.turn(now_ms, []):
+            old.driver.journal.sync()
+            old.driver.turn(now_ms, [Synced(io.sync)])
+    assert old.driver.engine.role.is_leader
+    assert old.driver.node.state.members == {}
+    old.close()
+    world.begin(1, range(1, 2))
+    again = world.leader()
+    check_alike(world)
+    assert [member.name for member in table(again).values()] == ["m1"]
     world.close()
