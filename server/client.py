@@ -229,6 +229,8 @@ def _told(access: Access, endpoint: str) -> Generator[None]:
 
 def _hint(access: Access, endpoint: str, details: str) -> str:
     """Return advice where somebody answered, but not as was expected."""
+    if details.startswith("etcdserver: "):
+        return ""
     if any(absent in details for absent in ("refused", "No such file", "timed out")):
         return ""
     has_tls = target_of(endpoint, has_certificates=access.has_certificates)[1]

@@ -11,9 +11,9 @@
     POST /control/sql        {"statement": "..."}                columns and rows
 
 Rule: these paths exist on two listeners alone: the socket file in the data directory, which only
-its owner can open, and the peer port, which only members can reach. Ids are hexadecimal text. A
-fault is `{"error": sentence}` with a status that is not 200; membership has etcd's texts, since
-etcd's own service does the work (`net/etcd/cluster.py`).
+its owner can open, and the peer port, where changes and SQL are for certificates of members. Ids
+are hexadecimal text. A fault is `{"error": sentence}` with a status that is not 200; membership has
+etcd's texts, since etcd's own service does the work (`net/etcd/cluster.py`).
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from net.etcd.encode import Encoder
 from net.etcd.pb import rpc_pb2 as pb
 from net.http1 import Http1Pending, Http1Request, Http1Response
 from net.listen import Listener, ListenError, ListenUrl, PeerInfo, Role, listen
+from net.peers.hello import Contact
+from net.peers.identity import speaks_for
 from net.store.errors import StoreError
 from net.store.sql import query
 from net.telemetry import Logger
@@ -192,7 +194,7 @@ class Control:
         """Say whether a connection may ask what is answered here."""
         return peer.role is Role.PEER or bool(self._socket and peer.url == self._socket)
 
-    def answer(self, request: Http1Request) -> Http1Response | Http1Pending | None:
+    def answer(self, request: Http1Request, peer: PeerInfo) -> Http1Response | Http1Pending | None:
         """Answer a request of one who may ask; None for a path that is not here."""
         reading = {
             "/members": self._members,
@@ -215,10 +217,25 @@ class Control:
             return fault(f"{path} is asked with {wanted}", HTTPStatus.METHOD_NOT_ALLOWED)
         if path in reading:
             return reading[path]()
+        if not self._may_change(peer):
+            return fault("the certificate is none of a member's", HTTPStatus.FORBIDDEN)
         try:
             return changing[path](body_of(request))
         except WrongRequestError as error:
             return fault(str(error), HTTPStatus.BAD_REQUEST)
+
+    def _may_change(self, peer: PeerInfo) -> bool:
+        """Say whether the other end is a member, as far as that can be proved.
+
+        Where all share one pair it proves the cluster, and without TLS nothing is proved. The
+        authority of own certificates may have signed those of others, and of members removed.
+        """
+        if peer.role is not Role.PEER or not peer.is_secure or self._config.peer_pinned:
+            return True
+        contacts = {
+            each.id: Contact(each.id, each.name, each.peer_urls) for each in self._member.members()
+        }
+        return any(speaks_for(peer, each, contacts) for each in contacts)
 
     async def run(self) -> None:
         """Run queries in threads, one after the other, and give up on what takes too long."""

@@ -49,7 +49,7 @@ class HttpEndpoint:
         """Answer one request, at once or after a linearizable read."""
         path = request.path
         if self.control is not None and self.control.serves(peer):
-            answered = self.control.answer(request)
+            answered = self.control.answer(request, peer)
             if answered is not None or peer.role is Role.PEER:
                 return answered
         if path == "/metrics":

@@ -39,6 +39,7 @@ B = {
     "isLearner": True,
     "role": 1,
 }
+OWNER = PeerInfo("@", Role.HTTP, "unix:///nowhere/control.sock")
 VIEW = {"clusterID": "cc", "memberID": "a1", "leader": "a1", "term": 7, "revision": 42}
 
 
@@ -70,13 +71,14 @@ class World:
     wakes: int = 0
 
     def get(self, target: str) -> Http1Response | Http1Pending | None:
-        return self.control.answer(Http1Request("GET", target))
+        return self.control.answer(Http1Request("GET", target), OWNER)
 
     def post(self, path: str, **fields: object) -> Http1Response | Http1Pending | None:
-        return self.control.answer(Http1Request("POST", path, body=json.dumps(fields).encode()))
+        request = Http1Request("POST", path, body=json.dumps(fields).encode())
+        return self.control.answer(request, OWNER)
 
 
-def world(directory: str = "/nowhere") -> World:
+def world(directory: str = "/nowhere", *, is_pinned: bool = False) -> World:
     made: list[World] = []
 
     async def in_thread(work: Callable[[], Http1Response]) -> Http1Response:
@@ -88,6 +90,7 @@ def world(directory: str = "/nowhere") -> World:
 
     member = FakeMember()
     config = attrs.evolve(configured(f"--data-dir={directory}"), failure_domain=3)
+    config = attrs.evolve(config, peer_pinned=is_pinned)
     typed: Callable[[Callable[[], Http1Response]], Awaitable[Http1Response]] = in_thread
     control = Control(member, config, now_ms=lambda: made[0].now_ms, wake=wake, in_thread=typed)
     made.append(World(control, member))
@@ -210,6 +213,39 @@ def test_who_has_lived_does_not_come_back_empty() -> None:
 
 
 @pytest.mark.parametrize(
+    ("peer", "status"),
+    [
+        (PeerInfo("p", Role.PEER, is_secure=True, common_name="a"), 200),
+        (PeerInfo("p", Role.PEER, is_secure=True, names=("10.0.0.2",)), 200),
+        (PeerInfo("p", Role.PEER, is_secure=True, names=("10.0.0.3",)), 403),
+        (PeerInfo("p", Role.PEER, is_secure=True, common_name="kube-apiserver"), 403),
+        (PeerInfo("p", Role.PEER), 200),
+    ],
+)
+def test_changes_are_for_certificates_of_members(peer: PeerInfo, status: int) -> None:
+    here = world()
+    request = Http1Request("POST", "/control/remove", body=b'{"id": "b2"}')
+    answer = here.control.answer(request, peer)
+    if status == 200:
+        here.member.asked[0][1].reply(b"")
+    assert told(answer)[0] == status
+    # Who joins has no member's certificate yet, and must see who is there.
+    reading = here.control.answer(Http1Request("GET", "/members"), peer)
+    assert isinstance(reading, Http1Response)
+    assert reading.status == 200
+
+
+def test_the_shared_pair_proves_the_cluster() -> None:
+    here = world(is_pinned=True)
+    peer = PeerInfo("p", Role.PEER, is_secure=True, common_name="k8s")
+    answer = here.control.answer(
+        Http1Request("POST", "/control/remove", body=b'{"id": "b2"}'), peer
+    )
+    here.member.asked[0][1].reply(b"")
+    assert told(answer) == (200, {})
+
+
+@pytest.mark.parametrize(
     ("method", "target", "body", "status", "sentence"),
     [
         ("POST", "/control/cluster", b"", 405, "/control/cluster is asked with GET"),
@@ -228,7 +264,7 @@ def test_a_request_that_says_nothing_of_use_is_refused(
     method: str, target: str, body: bytes, status: int, sentence: str
 ) -> None:
     here = world()
-    answer = here.control.answer(Http1Request(method, target, body=body))
+    answer = here.control.answer(Http1Request(method, target, body=body), OWNER)
     assert told(answer) == (status, {"error": sentence})
     assert here.member.asked == []
 

@@ -7,8 +7,7 @@ import datetime
 import json
 import shutil
 import sys
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,8 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.command import Told, trine
 from tests.members import Member, free_ports
-
-PATIENCE_S = 40.0
+from tests.waiting import until
 
 
 class Node:
@@ -79,14 +77,6 @@ def make_pair(directory: Path) -> None:
     (directory / "cluster.key").write_bytes(
         key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    """Wait until something holds."""
-    ends = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < ends, what
-        time.sleep(0.1)
 
 
 @contextmanager
