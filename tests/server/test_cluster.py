@@ -126,6 +126,27 @@ def test_a_member_far_behind_gets_a_snapshot(tmp_path: Path, etcdctl: Path) -> N
         assert len(cluster.hashes()) == 1
 
 
+def test_a_member_that_was_removed_while_it_was_away_ends(tmp_path: Path, etcdctl: Path) -> None:
+    with running(Cluster.of(tmp_path, etcdctl, 3)) as cluster:
+        away = cluster.followers()[0]
+        number = cluster.status(away)["id"]
+        away.kill()
+        leader = cluster.leader()
+        cluster.ctl(leader, "member", "remove", f"{number:x}")
+        away.start(wait=False)
+        assert away.wait_ended() == 0
+        assert away.log_lines("the member has been permanently removed from the cluster")
+        assert cluster.ctl(leader, "put", "k", "v") == "OK\n"
+
+
+def test_a_leader_that_stops_in_order_costs_no_election(tmp_path: Path, etcdctl: Path) -> None:
+    flags = ("--election-timeout=10000", "--heartbeat-interval=100")
+    with running(Cluster.of(tmp_path, etcdctl, 3, *flags)) as cluster:
+        leader = cluster.leader()
+        assert leader.stop() == 0
+        assert put_until_it_works(cluster, "k", "v") < 5.0
+
+
 def test_members_prove_who_they_are_to_each_other(tmp_path: Path, etcdctl: Path) -> None:
     authority = Authority(tmp_path, "peer-ca")
     issued = [authority.issue(f"m{n}", "127.0.0.1", common_name=f"m{n}") for n in (1, 2, 3)]
