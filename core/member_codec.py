@@ -22,7 +22,7 @@ _PROMOTE_KIND, _PUBLISH_KIND, _ASSIGN_KIND = 19, 20, 21
 
 _ADD = Struct(">QBI")
 _ID = Struct(">Q")
-_ASSIGN = Struct(">QB")
+_ASSIGN = Struct(">QBb")
 _PUBLISH = Struct(">QQ")
 
 
@@ -41,8 +41,8 @@ def encode_members(command: MembersChange | MemberPublish) -> tuple[int, bytes]:
         case MemberPublish(member_id, name, client_urls, domain):
             head = _PUBLISH.pack(member_id, domain)
             return _PUBLISH_KIND, head + text(name) + texts(client_urls)
-        case RoleAssign(member_id, role):
-            return _ASSIGN_KIND, _ASSIGN.pack(member_id, role)
+        case RoleAssign(member_id, role, was):
+            return _ASSIGN_KIND, _ASSIGN.pack(member_id, role, was)
 
 
 def read_members(kind: int, data: bytes) -> MembersChange | MemberPublish:
@@ -62,8 +62,8 @@ def _read(kind: int, data: bytes) -> tuple[MembersChange | MemberPublish, int]:
         role = MemberRole(role)
         return MemberAdd(member_id, peer_urls, role, learners_max, name, client_urls), end
     if kind == _ASSIGN_KIND:
-        member_id, role = _ASSIGN.unpack_from(data)
-        return RoleAssign(member_id, MemberRole(role)), _ASSIGN.size
+        member_id, role, was = _ASSIGN.unpack_from(data)
+        return RoleAssign(member_id, MemberRole(role), was), _ASSIGN.size
     (member_id,) = _ID.unpack_from(data)
     if kind == _REMOVE_KIND:
         return MemberRemove(member_id), _ID.size

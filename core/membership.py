@@ -18,7 +18,7 @@ from core.limits import CHANGES_WAITING_MAX
 from core.members import Change, MemberRole
 from core.operations import Command, MemberPublish, MembersChange, RoleAssign
 from core.quorums import View, quorum_refusal
-from core.reconfiguring import change_of, refusal
+from core.reconfiguring import addressed, change_of, refusal
 from core.roles import next_assignment
 from core.settings import NodeConfig
 from core.state import State
@@ -169,6 +169,7 @@ class Membership:
         state = standing.state
         while standing.may_order and self._queue and not self.under_way:
             token, command, _ = self._queue.popleft()
+            command = addressed(state.members, command)
             failure = self._judge(state, command)
             if failure is None:
                 change = change_of(state.members, command)

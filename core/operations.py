@@ -200,10 +200,15 @@ class MemberPublish(NamedTuple):
 
 
 class RoleAssign(NamedTuple):
-    """Keep a member for something else, as the management of roles has decided."""
+    """Keep a member for something else, if it is kept for `was`: else this came too late.
+
+    The leader fills in `was`. Raft is told only where a vote comes or goes: a command that waited
+    somewhere while the role changed must not change it alone.
+    """
 
     id: int
     role: int
+    was: int = -1
 
 
 MembersChange: TypeAlias = MemberAdd | MemberRemove | MemberUpdate | MemberPromote | RoleAssign

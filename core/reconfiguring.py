@@ -15,6 +15,7 @@ from core.errors import (
     NOT_ENOUGH_STARTED,
     PEER_URL_EXISTS,
     TOO_MANY_LEARNERS,
+    UNHEALTHY,
     Failure,
 )
 from core.members import Change, ChangeKind, Member, MemberRole
@@ -51,12 +52,21 @@ def refusal(state: State, command: MembersChange) -> Failure | None:
             if member_id not in members:
                 return MEMBER_NOT_FOUND
             return None if members[member_id].is_learner else MEMBER_NOT_LEARNER
-        case RoleAssign(member_id, role):
+        case RoleAssign(member_id, role, was):
             if member_id not in members:
                 return MEMBER_NOT_FOUND
+            if members[member_id].role != was:
+                return UNHEALTHY
             if role == MemberRole.VOTER or _votes_without(members, member_id):
                 return None
             return NOT_ENOUGH_STARTED
+
+
+def addressed(members: Mapping[int, Member], command: MembersChange) -> MembersChange:
+    """Return a change with what it is to be held against when it is applied."""
+    if isinstance(command, RoleAssign) and command.id in members:
+        return command._replace(was=int(members[command.id].role))
+    return command
 
 
 def change_of(members: Mapping[int, Member], command: MembersChange) -> Change | None:

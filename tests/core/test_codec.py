@@ -76,7 +76,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(MemberUpdate, UINT64, URLS),
     st.builds(MemberPromote, UINT64),
     st.builds(MemberPublish, UINT64, st.text(max_size=4), URLS, UINT64),
-    st.builds(RoleAssign, UINT64, ROLES),
+    st.builds(RoleAssign, UINT64, ROLES, st.integers(-1, 3)),
 )
 proposals = st.builds(ProposalId, UINT64, UINT64)
 

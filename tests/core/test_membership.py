@@ -308,7 +308,7 @@ def test_a_newcomer_gets_its_vote_once_it_is_in_sync_and_connected() -> None:
     assert world.tick(1_000) == []
     world.node.step(Linked(2, up=True))
     offered = change(world.tick(1_000))
-    assert offered.command == RoleAssign(2, MemberRole.VOTER)
+    assert offered.command == RoleAssign(2, MemberRole.VOTER, MemberRole.JOINING)
     assert offered.change == Change(ChangeKind.PROMOTE, 2)
     assert replies(world.commit(offered)) == []
     assert world.tick(1_000) == []

@@ -10,6 +10,7 @@ from core.errors import (
     NOT_ENOUGH_STARTED,
     PEER_URL_EXISTS,
     TOO_MANY_LEARNERS,
+    UNHEALTHY,
     Failure,
 )
 from core.invariants import check
@@ -77,8 +78,14 @@ def test_founders_and_learners_are_in_the_table() -> None:
         (MemberUpdate(1, A.peer_urls), [A, B, LEARNER]),
         (MemberPromote(3), [A, B, LEARNER._replace(role=MemberRole.VOTER)]),
         (MemberPublish(2, "b", URL), [A, B._replace(name="b", client_urls=URL), LEARNER]),
-        (RoleAssign(2, MemberRole.SPARE), [A, B._replace(role=MemberRole.SPARE), LEARNER]),
-        (RoleAssign(3, MemberRole.SPARE), [A, B, LEARNER._replace(role=MemberRole.SPARE)]),
+        (
+            RoleAssign(2, MemberRole.SPARE, MemberRole.VOTER),
+            [A, B._replace(role=MemberRole.SPARE), LEARNER],
+        ),
+        (
+            RoleAssign(3, MemberRole.SPARE, MemberRole.STAND_BY),
+            [A, B, LEARNER._replace(role=MemberRole.SPARE)],
+        ),
     ],
 )
 def test_a_change_makes_the_next_table(
@@ -100,6 +107,7 @@ def test_a_change_makes_the_next_table(
         (MemberPromote(7), MEMBER_NOT_FOUND),
         (MemberPromote(1), MEMBER_NOT_LEARNER),
         (RoleAssign(7, MemberRole.VOTER), MEMBER_NOT_FOUND),
+        (RoleAssign(2, MemberRole.SPARE, MemberRole.STAND_BY), UNHEALTHY),
     ],
 )
 def test_what_the_table_does_not_take_changes_nothing(
@@ -113,7 +121,11 @@ def test_what_the_table_does_not_take_changes_nothing(
 
 @pytest.mark.parametrize(
     "command",
-    [MemberRemove(1), RoleAssign(1, MemberRole.STAND_BY), RoleAssign(1, MemberRole.SPARE)],
+    [
+        MemberRemove(1),
+        RoleAssign(1, MemberRole.STAND_BY, MemberRole.VOTER),
+        RoleAssign(1, MemberRole.SPARE, MemberRole.VOTER),
+    ],
 )
 def test_the_last_vote_cannot_be_taken_away(command: MembersChange) -> None:
     state = cluster(A, LEARNER)
@@ -151,10 +163,10 @@ def test_a_table_has_one_hash_whatever_the_way_to_it() -> None:
         (MemberRemove(2), Change(ChangeKind.REMOVE, 2)),
         (MemberUpdate(1, URL), None),
         (MemberPromote(3), Change(ChangeKind.PROMOTE, 3)),
-        (RoleAssign(3, MemberRole.VOTER), Change(ChangeKind.PROMOTE, 3)),
-        (RoleAssign(2, MemberRole.SPARE), Change(ChangeKind.DEMOTE, 2)),
-        (RoleAssign(3, MemberRole.SPARE), None),
-        (RoleAssign(2, MemberRole.VOTER), None),
+        (RoleAssign(3, MemberRole.VOTER, MemberRole.STAND_BY), Change(ChangeKind.PROMOTE, 3)),
+        (RoleAssign(2, MemberRole.SPARE, MemberRole.VOTER), Change(ChangeKind.DEMOTE, 2)),
+        (RoleAssign(3, MemberRole.SPARE, MemberRole.STAND_BY), None),
+        (RoleAssign(2, MemberRole.VOTER, MemberRole.VOTER), None),
     ],
 )
 def test_raft_is_told_what_changes_votes(command: MembersChange, change: Change | None) -> None:
