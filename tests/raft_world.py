@@ -449,7 +449,7 @@ class RaftWorld:
             if each.engine is not None:
                 elections = each.engine._elections
                 elections.heard_ms = -1_000_000
-                elections.due_ms = self.now_us // 1000 + (1_010 if each is member else 9_000)
+                elections.due_ms = self.now_us // 1000 + (1 if each is member else 9_000)
             each.step(raft.Tick())
         assert self.run(3_000, until=lambda: member.is_leader), "it is not elected"
         self.run(20)

@@ -1,7 +1,7 @@
 """When a member campaigns: after silence of a leader, and only if a majority would vote for it.
 
-Rule of this file: times and counts. The library's own timeouts are all the shortest possible;
-chance is drawn here, so that they have passed whenever this file lets the library campaign.
+Rule of this file: times and counts. The library's own timeouts are next to nothing: it campaigns
+when it is let, and never else.
 A member that canvasses changes nothing of itself or others: one that comes back from a partition
 cannot depose a leader, and one without a majority raises no term.
 """
@@ -46,9 +46,11 @@ class Elections:
         self.heard_ms = now_ms
         self.wait(now_ms)
 
-    def begin_anew(self, now_ms: int) -> None:
-        """The library's object is new: its own timeout begins now."""
-        self.due_ms = max(self.due_ms, now_ms + self.timing.election_ms + 2)
+    def lost_link(self, now_ms: int) -> None:
+        """The leader's link is gone: be impatient. It may be dead; whoever hears it will say no."""
+        self.forget_leader()
+        shortly_ms = int((0.1 + 0.4 * self.chance.random()) * self.timing.election_ms)
+        self.due_ms = min(self.due_ms, now_ms + shortly_ms)
 
     def forget_leader(self) -> None:
         """There is none."""

@@ -113,8 +113,9 @@ class RaftEngine:
         replica.enter(now_ms)
         if not self._started:
             self._started = True
-            replica.rebuild()
             self._elections.wait(now_ms)
+            if replica.membership.voters == [replica.me]:
+                self._elections.due_ms = now_ms
         for given in inputs:
             self._take(given)
             self._notice()
@@ -198,7 +199,6 @@ class RaftEngine:
         much, and nothing of it cut.
         """
         self._replica.rebuild()
-        self._elections.begin_anew(self._replica.now_ms)
 
     def _end_leading(self) -> None:
         self._leading.end()
@@ -228,12 +228,15 @@ class RaftEngine:
         follower.snapshot_ms = 0
         (self._linked.add if up else self._linked.discard)(peer)
         if replica.inner.is_leader:
+            if not up:
+                self._leading.leaves(peer)
             self._leading.settle()
             self._leading.dirty = True
         elif up:
             self._following.linked_again(peer)
         elif peer == replica.leader:
             self._following.lose_offered()
+            self._elections.lost_link(replica.now_ms)
 
     # Messages.
 

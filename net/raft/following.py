@@ -6,11 +6,22 @@ for is lost with that leader: a proposal that may have reached it has an unknown
 
 from attrs import define, field
 
+from net.changes import change_of
 from net.raft import guards
 from net.raft.elections import Elections
 from net.raft.replica import Replica
 from net.raft.wire import Ack, Append, Ask, Newcomer, Newer, Offer, Taken, Told
 from net.replicator import Outcome
+
+
+def _is_founding(message: Append) -> bool:
+    """Whether a message begins where the log does, and with a founder of the cluster.
+
+    Such a log says itself who the cluster is.
+    """
+    if message.previous:
+        return False
+    return not message.entries or change_of(message.entries[0].payload) is not None
 
 
 @define
@@ -36,14 +47,14 @@ class Following:
         if message.term == replica.term and replica.leader not in (0, peer):
             return
         self.elections.heard(replica.now_ms)
-        is_known = replica.membership.is_known
+        is_known = replica.membership.is_known or _is_founding(message)
         matches = log.matches(message.previous, message.previous_term)
         if replica.installing or not is_known or not matches:
             inner.deliver(peer, guards.sign_of_life(message.term, log, origin=inner.origin))
             self._follow(peer)
             if replica.installing:
                 replica.send(peer, Ack(message.term, 0, False, message.stamp))
-            elif not is_known:
+            elif not is_known and not message.previous:
                 replica.send(peer, Newcomer(message.term, message.stamp))
             else:
                 hint = log.retreat(message.previous - 1, message.previous_term)

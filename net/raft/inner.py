@@ -72,8 +72,8 @@ class Inner:
             logCompactionMinEntries=NEVER_MS,
             logCompactionMinTime=NEVER_MS,
             onStateChanged=self._state_changed,
-            raftMaxTimeout=timing.election_ms + 1,
-            raftMinTimeout=timing.election_ms,
+            raftMaxTimeout=5 * AGAIN_MS,
+            raftMinTimeout=4 * AGAIN_MS,
             useFork=False,
         )
         self._object: Any = SyncObj(
@@ -139,6 +139,14 @@ class Inner:
         """Append an entry, if it leads."""
         self._object._applyCommand(command, None)
         self._object._checkCommandsToApply()
+
+    def campaign(self) -> None:
+        """Campaign at once, if it is connected to anybody or votes alone.
+
+        Its own timeouts are next to nothing: when is decided by `net.raft.elections`.
+        """
+        CLOCK.now_ms += 5 * AGAIN_MS
+        self.tick()
 
     def tick(self) -> None:
         """Elect, commit, send to whoever is connected."""

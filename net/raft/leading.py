@@ -57,6 +57,8 @@ class Leading:
     """Whom the library replicates to as to learners."""
     _limit: int = 0
     """How far other voters may be counted."""
+    _leaving: dict[int, int] = field(factory=dict[int, int])
+    """Removed members that are to hear of it: member -> where the removal is in the log."""
     _asked_ms: int = 0
     """When the round under way was last asked for."""
     _beaten_ms: int = 0
@@ -83,6 +85,7 @@ class Leading:
         """Teach the learners, as the membership has them; open and close valves."""
         replica, inner = self.replica, self.replica.inner
         wanted = {each for each, votes in replica.membership.members.items() if not votes}
+        wanted |= self._leaving.keys()
         for learner in sorted(self._taught - wanted):
             self._unteach(learner)
         for learner in sorted(wanted - self._taught):
@@ -101,9 +104,18 @@ class Leading:
         out.resolved += [Outcome(token, refused=False) for token in self._tokens.values()]
         self._tokens.clear()
         self._taught.clear()
+        self._leaving.clear()
         for asker in self._rounds.lose():
             self._tell(asker, 0)
         replica.must_rebuild = True
+
+    def leaves(self, member: int) -> None:
+        """A removed member has heard of it, or will not."""
+        if self._leaving.pop(member, None) is not None:
+            self.settle()
+
+    def _hears(self, member: int) -> bool:
+        return member in self.replica.membership.members or member in self._leaving
 
     def _unteach(self, learner: int) -> None:
         self._taught.discard(learner)
@@ -122,7 +134,7 @@ class Leading:
         member = follower.number
         opens = (
             follower.is_linked
-            and member in replica.membership.members
+            and self._hears(member)
             and not follower.wants_snapshot
             and not follower.is_full
         )
@@ -180,7 +192,7 @@ class Leading:
     def acknowledged(self, peer: int, ack: Ack) -> None:
         """A member answered an Append of this term (G1)."""
         replica, log = self.replica, self.replica.log
-        if peer not in replica.membership.members:
+        if not self._hears(peer):
             return
         follower = self.follower(peer)
         if ack.upto > log.last_index or ack.stamp > follower.stamp:
@@ -195,12 +207,14 @@ class Leading:
             follower.must_hear = True
         else:
             self.count()
+            if follower.told >= self._leaving.get(peer, follower.told + 1):
+                self.leaves(peer)
         self._valve(follower)
         self.dirty = True
 
     def newcomer(self, peer: int, message: Newcomer) -> None:
         """A member needs a snapshot whatever this log holds."""
-        if peer not in self.replica.membership.members:
+        if not self._hears(peer):
             return
         follower = self.follower(peer)
         follower.heard_ms = self.replica.now_ms
@@ -218,7 +232,7 @@ class Leading:
         )
         inner = replica.inner
         for follower in self.book.values():
-            if follower.match > follower.counted and follower.number in replica.membership.members:
+            if follower.match > follower.counted and self._hears(follower.number):
                 for each in guards.counted(follower, limit=limit, origin=inner.origin):
                     inner.deliver(follower.number, each)
         self.dirty = True
@@ -300,6 +314,9 @@ class Leading:
         membership.appended(entry)
         if change.kind in (ChangeKind.ADD_VOTER, ChangeKind.PROMOTE):
             follower.begin(replica.now_ms, index)
+        elif change.kind is ChangeKind.REMOVE and follower.is_linked:
+            self._leaving[change.member] = index
+        self._leaving.pop(change.member if change.kind is not ChangeKind.REMOVE else 0, None)
         if token:
             self._tokens[index] = token
         self.dirty = True
@@ -380,15 +397,16 @@ class Leading:
         base_index = replica.log.base_index
         for follower in self.book.values():
             if follower.is_linked and follower.asks_snapshot(replica.now_ms):
-                replica.out.send_snapshot.append((follower.number, base_index))
+                replica.out.send_snapshot.append((follower.number, max(1, base_index)))
         if self.handover is not None:
             self._hand_over(self.handover)
 
     def _heartbeat_due_ms(self) -> int:
         heartbeat_ms = self.replica.config.timing.heartbeat_ms
-        members = self.replica.membership.members
         sent = [
-            each.sent_ms for each in self.book.values() if each.is_linked and each.number in members
+            each.sent_ms
+            for each in self.book.values()
+            if each.is_linked and self._hears(each.number)
         ]
         return (min(sent) if sent else self._beaten_ms) + heartbeat_ms
 
@@ -398,7 +416,7 @@ class Leading:
         heartbeat_ms = replica.config.timing.heartbeat_ms
         self._beaten_ms = replica.now_ms
         for follower in self.book.values():
-            if not follower.is_linked or follower.number not in replica.membership.members:
+            if not follower.is_linked or not self._hears(follower.number):
                 continue
             if replica.now_ms - follower.heard_ms >= 5 * heartbeat_ms and follower.is_flying:
                 follower.land_all()

@@ -92,7 +92,7 @@ class Voting:
         others = [each for each in replica.membership.voters if each != replica.me]
         for each in others:
             inner.connect(each)
-        inner.tick()
+        inner.campaign()
         if not inner.is_leader:
             for each in others:
                 inner.disconnect(each)
