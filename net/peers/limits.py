@@ -25,6 +25,8 @@ YIELD_MS: Final = 1_000
 """How long the member that should be dialled waits before it dials itself."""
 FIRST_MS: Final = 100
 """How long it does so when it starts: then most pairs begin with one connection, not with two."""
+FAREWELL_MS: Final = 1_000
+"""How long one that was removed keeps its link, so that it learns of that from the log."""
 ROSTER_MS: Final = 100
 """Between two looks at who the members are."""
 DIAL_S_MAX: Final = 5.0

@@ -23,6 +23,7 @@ from net.peers.connection import PeerConnection
 from net.peers.hello import Contact, Hello, Refusal
 from net.peers.identity import speaks_for
 from net.peers.limits import (
+    FAREWELL_MS,
     FIRST_MS,
     FRAME_BYTES_MAX,
     HALF_OPEN_MAX,
@@ -113,6 +114,8 @@ class _Peer:
     due_ms: int
     is_dialling: bool = False
     connection: PeerConnection | None = None
+    leaves_ms: int = 0
+    """Until when one that is a member no more may hear so over the link; 0 for a member."""
     told: str = ""
     """The last failure that was logged: the same one again is not news."""
     lines: int = LINK_LINES_MAX
@@ -323,9 +326,14 @@ class Mesh:
         for member in sorted(known):
             if member not in self._peers and member != me:
                 self._begin(member)
-        for member in [each for each in self._peers if each not in known]:
-            self.end(member, "it is a member no more")
-            del self._peers[member]
+        for member, peer in list(self._peers.items()):
+            if member in known:
+                peer.leaves_ms = 0
+            elif not peer.leaves_ms:
+                peer.leaves_ms = self._now_ms + FAREWELL_MS
+            elif self._now_ms >= peer.leaves_ms:
+                self.end(member, "it is a member no more")
+                del self._peers[member]
 
     def _begin(self, member: int) -> _Peer:
         wait_ms = 0 if self._is_better(member) else FIRST_MS
