@@ -89,7 +89,7 @@ class Driver:
         self.on_disk_full: Callable[[], None] = lambda: None
         """Gives up the reserve, so that the next batch (the alarm, deletes) finds room."""
         self._pace = pace
-        self._packs = Packs(node.config.origin)
+        self._packs = Packs(node.config.origin, node.config.request_timeout_ms)
         self._raft_inputs: list[raft.RaftInput] = [raft.Tick()]
         self._reads: list[raft.ReadIndex] = []
         self._unsynced: deque[tuple[int, int, Callable[[], None] | None]] = deque()
@@ -114,8 +114,8 @@ class Driver:
             PeerUp: self._link,
             PeerDown: self._link,
             SnapshotArrived: self._snapshot_arrived,
-            SnapshotGone: self._snapshot_gone,
-            LeadershipTo: self._give_leadership,
+            SnapshotGone: self._tell_engine,
+            LeadershipTo: self._tell_engine,
         }
         self._io = Io()
         self._hold_flushes = False
@@ -238,16 +238,14 @@ class Driver:
     # Packs on their way to the log.
 
     def _propose_batch(self, now_ms: int) -> None:
-        """Hand reads and commands on; the latter gather while a sync is under way.
-
-        In a cluster without a leader all of them wait for one, as long as clients do.
-        """
-        packs, patience_ms = self._packs, self.node.config.request_timeout_ms
-        if patience_ms and not self.engine.role.leader:
-            if late := packs.hold(now_ms, patience_ms):
-                self._perform(self.node.step(core_inputs.Refused(late, disk_full=False)), now_ms)
+        """Hand reads and commands on: the latter once no sync is under way, all to a leader."""
+        packs = self._packs
+        if late := packs.late(now_ms):
+            self._perform(self.node.step(core_inputs.Refused(late, disk_full=False)), now_ms)
+        if packs.patience_ms and not self.engine.role.leader:
+            packs.hold(now_ms)
             return
-        packs.release()
+        packs.release(now_ms)
         self._raft_inputs += self._reads
         self._reads.clear()
         if self._syncing or not (packs.waiting or packs.changes):
@@ -277,7 +275,8 @@ class Driver:
                 lead: Input = core_inputs.Deposed(out.role.term, out.role.leader)
                 if out.role.is_leader:
                     lead = core_inputs.Elected(out.role.term)
-                self._perform(self.node.step(lead), now_ms)
+                late = core_inputs.Refused(self._packs.outdated(), disk_full=False)
+                self._perform(chain(self.node.step(late), self.node.step(lead)), now_ms)
             for entry in out.apply:
                 self._apply(entry, now_ms)
             for token, index in out.read_ready:
@@ -364,6 +363,9 @@ class Driver:
                 then()
 
     def _resolved(self, outcome: raft.Outcome, now_ms: int) -> None:
+        may_wait = outcome.refused and not self.disk_full
+        if may_wait and self._packs.take_back(outcome.token, now_ms):
+            return
         sequences = self._packs.give_up(outcome.token)
         self.metrics.proposals_failed_total += len(sequences)
         if sequences:
@@ -395,13 +397,11 @@ class Driver:
         elif heard is not None:
             self._perform(self.node.step(heard), self.node.now_ms)
 
-    def _give_leadership(self, given: LeadershipTo) -> None:
-        self._raft_inputs.append(raft.Transfer(*given))
+    def _tell_engine(self, given: SnapshotGone | LeadershipTo) -> None:
+        is_sent = isinstance(given, SnapshotGone)
+        self._raft_inputs.append(raft.SnapshotSent(*given) if is_sent else raft.Transfer(*given))
 
     # Snapshots of other members.
-
-    def _snapshot_gone(self, given: SnapshotGone) -> None:
-        self._raft_inputs.append(raft.SnapshotSent(*given))
 
     def _snapshot_arrived(self, given: SnapshotArrived) -> None:
         staged = given.staged
