@@ -24,7 +24,7 @@ from server.clustering import KnownMember
 INIT, UPDATE, INFO, CLUSTER = "init.yaml", "update.yaml", "info.yaml", "cluster.yaml"
 FAILURE_DOMAIN, TUNING, JOIN = "failure-domain", "tuning.yaml", "join"
 CERTIFICATE, KEY = "cluster.crt", "cluster.key"
-EXPECTED_AT_INIT: Final = frozenset({CERTIFICATE, KEY, INIT, FAILURE_DOMAIN, TUNING})
+EXPECTED_AT_INIT: Final = frozenset({CERTIFICATE, KEY, INIT, FAILURE_DOMAIN, TUNING, JOIN})
 """What may be beside init.yaml; anything else is data that an init would damage."""
 
 ROLES: Final = ("voter", "stand-by", "spare")

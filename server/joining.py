@@ -7,11 +7,16 @@
 Rule: nothing of this member exists yet but its files of configuration: whatever happens here, it
 can be started again. k8s-dqlite's members keep asking until one answers; etcd's are told at once
 that nobody does, since a manifest starts them again.
+
+What was answered is in the file `join` before anything else of the member is, and stays there until
+the member has heard of itself from its cluster: one that joins must never take an empty log for
+that of a cluster it is to found.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final, cast
@@ -22,7 +27,11 @@ from net.telemetry import Logger
 from server.clustering import Joined, Joining, KnownMember
 from server.config import Config
 from server.control import CLUSTER_ID_HEADER
+from server.documents import listed as as_listed
+from server.documents import unlisted
+from server.dqlite import JOIN
 from server.reach import Place, ReachError, ask, ask_whole, view_of
+from server.writing import replace_file
 
 ASK_S_MAX: Final = 12.0
 """A change of membership takes up to ten seconds where a leader is being elected."""
@@ -53,6 +62,35 @@ async def join(config: Config, log: Logger, *, in_thread: _Ask | None = None) ->
                     "cannot join yet; trying on", reason=told, cluster=config.joining.addresses
                 )
         await trio.sleep(RETRY_S)
+
+
+def remember(data_dir: str, joined: Joined) -> None:
+    """Write down what a cluster said, durably. Raises OSError."""
+    os.makedirs(data_dir, exist_ok=True)
+    fields = {
+        "clusterID": f"{joined.cluster_id:x}",
+        "memberID": f"{joined.member_id:x}",
+        "members": [as_listed(each) for each in joined.members],
+    }
+    replace_file(data_dir, JOIN, json.dumps(fields))
+
+
+def remembered(data_dir: str) -> Joined | None:
+    """Return what was written down; None if there is nothing. Raises JoinError, OSError."""
+    path = os.path.join(data_dir, JOIN)
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            # JSON, as it comes; what is missing raises.
+            fields = cast("dict[str, Any]", json.load(file))
+        return Joined(
+            int(fields["clusterID"], 16),
+            int(fields["memberID"], 16),
+            tuple(map(unlisted, fields["members"])),
+        )
+    except FileNotFoundError:
+        return None
+    except (KeyError, TypeError, ValueError) as fault:
+        raise JoinError(f"{path} is none of Trine's: delete it, and the directory") from fault
 
 
 def listed(config: Config) -> Joined:

@@ -68,7 +68,7 @@ def identity_of(config: Config) -> Identity:
 
 def founding(config: Config) -> Sequence[Member]:
     """Return who founds the cluster, in the order of ids; nobody where one is joined."""
-    if config.joined is not None:
+    if config.joined is not None or config.initial_cluster_existing:
         return ()
     token, company = config.initial_cluster_token, config.initial_cluster
     founders = [Member(member_id(one.peer_urls, token), one.name, one.peer_urls) for one in company]

@@ -39,6 +39,7 @@ from server import dqlite
 from server.control import SOCKET
 from server.dqlite import NodeInfo, address_of
 from server.recover import FORMAT_TEXT, Directory, open_member
+from server.writing import replace_file, sync_directory
 
 WORK: Final = "recovering"
 BACKUP: Final = "before-recover-"
@@ -159,8 +160,8 @@ def rebuild(
     _write_files(places, new, own)
     shutil.rmtree(places.work("copy"))
     os.unlink(snapshot)
-    _sync(new)
-    _write(places.work("ready"), stamp)
+    sync_directory(new)
+    replace_file(places.work(), "ready", stamp)
     finish(places)
     return facts
 
@@ -176,14 +177,14 @@ def finish(places: Places) -> str:
                 os.rename(os.path.join(places.data, name), os.path.join(backup, name))
         if _is_apart(places) and os.path.isdir(places.journal):
             os.rename(places.journal, f"{places.journal}.{os.path.basename(backup)}")
-        _sync(places.data)
-        _write(places.work("moved"), "")
+        sync_directory(places.data)
+        replace_file(places.work(), "moved", "")
     for name in os.listdir(places.work("new")):
         os.rename(places.work("new", name), os.path.join(places.data, name))
-    _sync(places.data)
+    sync_directory(places.data)
     os.unlink(places.work("ready"))
     shutil.rmtree(places.work())
-    _sync(places.data)
+    sync_directory(places.data)
     return backup
 
 
@@ -233,11 +234,11 @@ def _begin_membership(directory: str, facts: Meta, own: Member) -> None:
 
 
 def _write_files(places: Places, directory: str, own: Member) -> None:
-    _write(os.path.join(directory, "format"), FORMAT_TEXT)
+    replace_file(directory, "format", FORMAT_TEXT)
     if os.path.exists(os.path.join(places.data, dqlite.INFO)):
         node = NodeInfo(own.id, address_of(own.peer_urls), MemberRole.VOTER)
-        _write(os.path.join(directory, dqlite.INFO), dqlite.info_text(node))
-        _write(os.path.join(directory, dqlite.CLUSTER), dqlite.cluster_text([node]))
+        replace_file(directory, dqlite.INFO, dqlite.info_text(node))
+        replace_file(directory, dqlite.CLUSTER, dqlite.cluster_text([node]))
 
 
 def _files(places: Places) -> Iterator[str]:
@@ -251,20 +252,3 @@ def _files(places: Places) -> Iterator[str]:
 def _is_apart(places: Places) -> bool:
     inside = os.path.realpath(places.data) + os.sep
     return not os.path.realpath(places.journal).startswith(inside)
-
-
-def _write(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    _sync(os.path.dirname(path))
-
-
-def _sync(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

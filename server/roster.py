@@ -1,17 +1,16 @@
 """Keeps info.yaml and cluster.yaml as the cluster is, and tells the cluster where this member is.
 
     every second   where members or roles differ from what was written: write both
-    then           init.yaml and update.yaml have been obeyed: delete them
+    then           init.yaml, update.yaml and join have been obeyed: delete them
     meanwhile      while the cluster knows another address of this member: ask it to learn the new
 
 Rule: files are replaced by a rename, whole and durable, cluster.yaml before info.yaml before any
 deletion; so a start never finds a directory that says less than the one before. Only a directory in
-k8s-dqlite's form has such files.
+k8s-dqlite's form has such files; of others, `join` alone is deleted.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -22,10 +21,10 @@ from server import dqlite
 from server.clustering import KnownMember
 from server.config import Config
 from server.dqlite import NodeInfo, node_of
+from server.writing import remove_file, replace_file
 
 LOOK_S: Final = 1.0
 """go-dqlite is as far behind with its own."""
-_MODE: Final = 0o600
 
 
 class Known(Protocol):
@@ -57,13 +56,14 @@ class Roster:
         self._log = log
         self._tell = tell
         self._in_thread = in_thread
+        self._has_joined = config.joined is not None
         self._written: tuple[tuple[NodeInfo, ...], NodeInfo] | None = None
         self._is_telling = False
         self._told = ""
 
     async def run(self) -> None:
-        """Look, write and tell, for ever; at once over for a directory of another form."""
-        while self._config.is_dqlites:
+        """Look, write and tell, for ever; a directory of another form needs it once it joined."""
+        while self._config.is_dqlites or self._has_joined:
             await self.look()
             await trio.sleep(LOOK_S)
 
@@ -74,6 +74,9 @@ class Roster:
         if mine is None:
             # It has not been told of itself yet, or is removed: what stands there stays.
             return
+        if not self._config.is_dqlites:
+            await self._forget()
+            return
         nodes = tuple(node_of(each) for each in members)
         address = dqlite.address_of(self._config.advertise_peer)
         info = NodeInfo(mine.id, address, mine.role)
@@ -82,6 +85,15 @@ class Roster:
         if mine.peer_urls != self._config.advertise_peer and not self._is_telling:
             self._is_telling = True
             self._tell(self._config.advertise_peer, self._was_told)
+
+    async def _forget(self) -> None:
+        """Forget how it joined: from now on the log says who the cluster is."""
+        try:
+            await self._in_thread(lambda: remove_file(self._config.data_dir, dqlite.JOIN))
+        except OSError as error:
+            self._note("cannot delete the file join yet", str(error))
+        else:
+            self._has_joined = False
 
     async def _write(self, nodes: tuple[NodeInfo, ...], info: NodeInfo) -> None:
         """Write the files; a disk that takes nothing is tried again, and ends no member."""
@@ -108,29 +120,7 @@ class Roster:
 
 def write(data_dir: str, nodes: tuple[NodeInfo, ...], info: NodeInfo) -> None:
     """Write cluster.yaml and info.yaml, then delete what asked for them. Raises OSError."""
-    _replace(data_dir, dqlite.CLUSTER, dqlite.cluster_text(nodes))
-    _replace(data_dir, dqlite.INFO, dqlite.info_text(info))
-    for name in (dqlite.INIT, dqlite.UPDATE):
-        path = os.path.join(data_dir, name)
-        if os.path.lexists(path):
-            os.unlink(path)
-            _sync(data_dir)
-
-
-def _replace(data_dir: str, name: str, text: str) -> None:
-    path = os.path.join(data_dir, name)
-    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(f"{path}.new", path)
-    _sync(data_dir)
-
-
-def _sync(data_dir: str) -> None:
-    descriptor = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    replace_file(data_dir, dqlite.CLUSTER, dqlite.cluster_text(nodes))
+    replace_file(data_dir, dqlite.INFO, dqlite.info_text(info))
+    for name in (dqlite.INIT, dqlite.UPDATE, dqlite.JOIN):
+        remove_file(data_dir, name)

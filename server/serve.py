@@ -21,6 +21,7 @@ from net.telemetry import Logger
 from server.arguments import ArgumentError, ConfigFileError, Setting, read_arguments
 from server.clustering import Joined
 from server.config import Config, ConfigError, configure
+from server.dqlite import JOIN
 from server.flags import Flag, variable
 from server.inert import REFUSED
 from server.logs import Outputs, open_log, open_outputs
@@ -103,7 +104,8 @@ def _run(config: Config, outputs: Outputs) -> int:
 
     log = open_log(config.logging, outputs)
     announce(config, log)
-    if config.initial_cluster_existing and not is_begun(config.data_dir):
+    is_new = config.initial_cluster_existing and not is_begun(config.data_dir)
+    if is_new or os.path.exists(os.path.join(config.data_dir, JOIN)):
         joined = _joined(config, log)
         if joined is None:
             return 1
@@ -112,13 +114,17 @@ def _run(config: Config, outputs: Outputs) -> int:
 
 
 def _joined(config: Config, log: Logger) -> Joined | None:
-    """Return who this member is in the cluster it joins; None if it cannot."""
-    from server.joining import JoinError, join
+    """Return who this member is in the cluster it joins, or has joined; None if it cannot."""
+    from server.joining import JoinError, join, remember, remembered
 
-    log.info("joining a cluster", peer_urls=config.advertise_peer)
     try:
+        joined = remembered(config.data_dir)
+        if joined is not None:
+            return joined
+        log.info("joining a cluster", peer_urls=config.advertise_peer)
         joined = trio.run(join, config, log)
-    except JoinError as fault:
+        remember(config.data_dir, joined)
+    except (JoinError, OSError) as fault:
         log.fatal("cannot start", reason=str(fault))
         return None
     members = [f"{each.id:x}" for each in joined.members]

@@ -7,6 +7,7 @@ import datetime
 import json
 import shutil
 import sys
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
@@ -196,3 +197,30 @@ def test_a_cluster_that_lost_its_quorum_is_begun_anew(tmp_path: Path) -> None:
         second.prepare(first.address, pair_of=first)
         second.member.start()
         until(lambda: second.address in first.cluster(), "it did not join")
+
+
+def test_a_member_killed_while_it_joins_never_founds_a_cluster_of_its_own(tmp_path: Path) -> None:
+    """Whenever it dies, it goes on as who it was told to be."""
+    with nodes(tmp_path, 1) as (first,):
+        second = Node(tmp_path / "n2")
+        second.prepare(first.address, pair_of=first)
+        ends_s = 0.05
+        try:
+            while not (second.directory / "info.yaml").exists():
+                second.member.start(wait=False)
+                until(lambda: has_joined(second), "it did not join")
+                time.sleep(ends_s)
+                second.member.kill()
+                ends_s *= 2
+                assert ends_s < 20
+            second.member.start()
+            until(lambda: set(first.cluster()) == {first.address, second.address}, "others")
+            assert second.cluster() == first.cluster()
+            until(lambda: not (second.directory / "join").exists(), "join stays")
+        finally:
+            second.member.kill()
+
+
+def has_joined(node: Node) -> bool:
+    """Whether a cluster told a member who it is, or told it long ago."""
+    return any((node.directory / name).exists() for name in ("join", "info.yaml"))

