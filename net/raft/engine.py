@@ -236,7 +236,8 @@ class RaftEngine:
             self._following.linked_again(peer)
         elif peer == replica.leader:
             self._following.lose_offered()
-            self._elections.lost_link(replica.now_ms)
+            if replica.config.hurries:
+                self._elections.lost_link(replica.now_ms)
 
     # Messages.
 

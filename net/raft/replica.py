@@ -33,6 +33,8 @@ class RaftConfig:
     """So many entries stay behind a cut, for members a little behind,"""
     kept_bytes: int = 64 << 20
     """as long as they are no more than this."""
+    hurries: bool = True
+    """Canvass soon after the leader's link breaks, not after a whole election timeout."""
     is_pack: Callable[[bytes], bool] = _accept_any
     """Whether a payload that another member offers may be ordered."""
 
@@ -118,6 +120,11 @@ class Replica:
             self.note_vote()
         self._is_built = True
         self.must_rebuild = False
+        if self.log.last_term > self.hard_state.term:
+            # A snapshot is of a later term, in which this member has not voted.
+            self.hard_state = HardState(self.log.last_term, 0, self.commit)
+            self.has_voted = True
+            self.leader = 0
         term, vote, _ = self.hard_state
         view = LogView(self.log, self.applied - 1, term, vote)
         self.inner = Inner(

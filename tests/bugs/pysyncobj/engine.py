@@ -75,7 +75,7 @@ class EngineMachine:
         self._staged: State | None = None
         self._asked = {}
         self.engine = RaftEngine(
-            RaftConfig(self.number, TIMING, kept_entries=0),
+            RaftConfig(self.number, TIMING, kept_entries=0, hurries=False),
             bounds,
             base=(self.log.base_index, self.log.base_term),
             entries=self.log.entries,
