@@ -77,7 +77,7 @@ DOWNGRADE_BAD_TARGET = _etcd(INVALID_ARGUMENT, "invalid downgrade target version
 DOWNGRADE_NOT_RUNNING = _etcd(FAILED_PRECONDITION, "no inflight downgrade job")
 
 MEMBERS_FIXED = _etcd(
-    UNIMPLEMENTED, "this trine serves a single member and cannot change membership"
+    UNIMPLEMENTED, "this member serves alone: start it with --listen-peer-urls to add others"
 )
 
 STREAM_NO_SORT = Failure(UNIMPLEMENTED, "RangeStream does not support custom sort orders")

@@ -13,7 +13,7 @@ URL = "http://127.0.0.1:9"
 NOT_FOUND = (5, "etcdserver: member not found")
 BAD_URLS = (3, "etcdserver: given member URLs are invalid")
 HEADER = pb.ResponseHeader(cluster_id=77, member_id=1, raft_term=1)
-ALONE = (12, "etcdserver: this trine serves a single member and cannot change membership")
+ALONE = (12, "etcdserver: this member serves alone: start it with --listen-peer-urls to add others")
 
 
 @pytest.fixture
