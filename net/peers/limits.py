@@ -21,6 +21,8 @@ SILENCE_MS: Final = 3_000
 """A connection on which nothing came for so long is given up."""
 RETRY_MS_MIN: Final = 50
 RETRY_MS_MAX: Final = 2_000
+STEADY_MS: Final = 5_000
+"""A link that stood so long was a good one: the next attempt comes soon."""
 YIELD_MS: Final = 1_000
 """How long the member that should be dialled waits before it dials itself."""
 FIRST_MS: Final = 100

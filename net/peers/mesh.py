@@ -31,6 +31,7 @@ from net.peers.limits import (
     LINK_LINES_MAX,
     RETRY_MS_MAX,
     ROSTER_MS,
+    STEADY_MS,
     STRANGER_LOG_MS,
     YIELD_MS,
 )
@@ -114,6 +115,7 @@ class _Peer:
     due_ms: int
     is_dialling: bool = False
     connection: PeerConnection | None = None
+    opened_ms: int = 0
     leaves_ms: int = 0
     """Until when one that is a member no more may hear so over the link; 0 for a member."""
     told: str = ""
@@ -233,7 +235,7 @@ class Mesh:
             self._dirty.append(before)
             before.close("another connection took its place")
             self._arrivals.link_down(member)
-        peer.backoff.succeeded()
+        peer.opened_ms = self._now_ms
         peer.told = ""
         if peer.may_log(self._now_ms):
             self.log.info(
@@ -266,6 +268,8 @@ class Mesh:
         if peer is None or peer.connection is not connection:
             return
         peer.connection = None
+        if self._now_ms - peer.opened_ms >= STEADY_MS:
+            peer.backoff.succeeded()
         wait_ms = 0 if self._is_better(member) else YIELD_MS
         peer.due_ms = self._now_ms + wait_ms + peer.backoff.failed()
         if not self._is_closed and peer.may_log(self._now_ms):
