@@ -197,14 +197,14 @@ _DQLITE: Final[tuple[_Row, ...]] = (
 )
 
 _OTHER_CLUSTER: Final = (
-    "this build finds no other members, and starting alone would make a second cluster; "
-    "list the member in --initial-cluster instead"
+    "there is no discovery, and starting alone would make a second cluster; list the members "
+    "in --initial-cluster instead"
 )
 
 REFUSED: Final = {
     "force-new-cluster": (
-        "a member cannot leave its cluster by a flag; use: trine snapshot restore, which makes "
-        "a new cluster of one member from a snapshot"
+        "a member cannot leave its cluster by a flag that may stay in a manifest; use: trine "
+        "recover, which makes a new cluster of one member from its directory"
     ),
     "discovery": _OTHER_CLUSTER,
     "discovery-token": _OTHER_CLUSTER,

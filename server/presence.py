@@ -1,4 +1,4 @@
-"""A running member as control and roster see it, and the tasks that serve those two.
+"""A running member as control and bulletin see it, and the tasks that serve those two.
 
 Rule: a view without state of its own, over the driver and the client port; all of it is used in
 the reactor's task.
@@ -14,12 +14,12 @@ from core.members import MemberRole
 from net.etcd.calls import Call
 from net.etcd.port import ClientPort
 from net.telemetry import Logger
+from server.bulletin import Bulletin
 from server.clustering import KnownMember
 from server.config import Config
 from server.control import Control
 from server.ground import Ground
 from server.recover import Opened
-from server.roster import Roster
 
 
 class Presence:
@@ -75,7 +75,7 @@ class Presence:
 
 
 class Attendance:
-    """Control and roster of one member, made together."""
+    """Control and bulletin of one member, made together."""
 
     def __init__(
         self,
@@ -91,11 +91,11 @@ class Attendance:
         self.control = Control(
             presence, config, now_ms=ground.now_ms, wake=wake, in_thread=ground.in_thread
         )
-        self._roster = Roster(
+        self._bulletin = Bulletin(
             presence, config, log, tell=self.control.update_own, in_thread=ground.in_thread
         )
 
     def start(self, nursery: trio.Nursery) -> None:
         """Begin their tasks."""
         nursery.start_soon(self.control.run)
-        nursery.start_soon(self._roster.run)
+        nursery.start_soon(self._bulletin.run)

@@ -103,8 +103,8 @@ def test_the_readmes_steps_make_a_cluster_of_three_voters(tmp_path: Path) -> Non
         wanted = {node.address: 0 for node in three}
         until(lambda: three[0].cluster() == wanted, "they do not all vote")
         for node in three:
-            assert not (node.directory / "init.yaml").exists()
             until(partial(is_listed, node, set(wanted)), "its files are not current")
+            until(lambda at=node: not (at.directory / "init.yaml").exists(), "init.yaml stays")
         leader = three[1].shell(".leader").out.strip()
         assert leader in wanted
         told = three[2].shell("select count(*) from kine", "-f", "json")

@@ -45,7 +45,7 @@ Tell = Callable[[tuple[str, ...], Callable[[str], None]], None]
 InThread = Callable[[Callable[[], None]], Awaitable[None]]
 
 
-class Roster:
+class Bulletin:
     """The files of one member. `run` is a task of the member's nursery."""
 
     def __init__(
