@@ -5,8 +5,9 @@
     info.yaml               later starts
     update.yaml beside it   this member has moved: the cluster is told once it runs
 
-Rule: this file reads and judges; `server/bulletin.py` writes. init.yaml stays until the member's data
-and info.yaml are there, so a crash at any time leaves a directory that the next start understands.
+Rule: this file reads and judges; `server/bulletin.py` writes. init.yaml stays until the member's
+data and info.yaml are there, so a crash at any time leaves a directory that the next start
+understands.
 """
 
 from __future__ import annotations
