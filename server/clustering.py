@@ -83,7 +83,6 @@ class Peering(TypedDict):
     initial_cluster_existing: bool
     founding_faults: tuple[str, ...]
     strict_reconfig: bool
-    pre_vote: bool
     heartbeat_ms: int
     election_ms: int
     learners_max: int
@@ -111,7 +110,6 @@ def peering(read: Reader, name: str) -> tuple[Peering, tuple[Notice, ...]]:
         initial_cluster_existing=is_existing,
         founding_faults=founding_faults,
         strict_reconfig=read.truth("strict-reconfig-check"),
-        pre_vote=read.truth("pre-vote"),
         heartbeat_ms=heartbeat_ms,
         election_ms=election_ms,
         learners_max=read.number("max-learners", least=0, most=100),

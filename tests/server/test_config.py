@@ -43,7 +43,6 @@ DEFAULT = Config(
     joined=None,
     failure_domain=0,
     strict_reconfig=True,
-    pre_vote=True,
     heartbeat_ms=100,
     election_ms=1000,
     learners_max=1,
