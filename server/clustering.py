@@ -26,6 +26,7 @@ from server.transport import dial_pair, peer_tls
 from server.urls import UrlError, advertised
 
 ELECTION_MS_MOST: Final = 50_000  # etcd's bound
+CATCHUP_MOST: Final = 1 << 31
 
 
 @attrs.frozen
@@ -86,6 +87,7 @@ class Peering(TypedDict):
     heartbeat_ms: int
     election_ms: int
     learners_max: int
+    catchup_entries: int
 
 
 def peering(read: Reader, name: str) -> tuple[Peering, tuple[Notice, ...]]:
@@ -113,6 +115,7 @@ def peering(read: Reader, name: str) -> tuple[Peering, tuple[Notice, ...]]:
         heartbeat_ms=heartbeat_ms,
         election_ms=election_ms,
         learners_max=read.number("max-learners", least=0, most=100),
+        catchup_entries=read.number("snapshot-catchup-entries", least=1, most=CATCHUP_MOST),
     )
     return fields, notices
 

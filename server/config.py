@@ -99,6 +99,8 @@ class Config:
     heartbeat_ms: int
     election_ms: int
     learners_max: int
+    catchup_entries: int
+    """Of the log, kept for members that lag."""
     quota_bytes: int
     txn_ops_max: int
     request_bytes_max: int

@@ -288,6 +288,13 @@ _CLUSTER: Final = Section(
             "Refuse changes of membership that would cost the quorum.",
         ),
         Flag(
+            "snapshot-catchup-entries",
+            "number",
+            "5000",
+            "Entries of the log kept for members that lag; who lacks more gets a snapshot.",
+            other_names=("experimental-snapshot-catchup-entries",),
+        ),
+        Flag(
             "max-learners",
             "number",
             "1",

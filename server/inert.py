@@ -35,8 +35,6 @@ _Row = tuple[str, Kind, str, str]
 _ETCD: Final[tuple[_Row, ...]] = (
     ("socket-reuse-address", "bool", "false", "it is always set"),
     ("snapshot-count", "number", "10000", _MANAGED),
-    ("snapshot-catchup-entries", "number", "5000", _MANAGED),
-    ("experimental-snapshot-catchup-entries", "number", "5000", _MANAGED),
     ("max-snapshots", "number", "5", _MANAGED),
     ("max-wals", "number", "5", _MANAGED),
     ("initial-election-tick-advance", "bool", "true", "elections follow their timeout alone"),
