@@ -38,6 +38,9 @@ class Following:
     _reads: dict[int, None] = field(factory=dict[int, None])
     """Own reads that are with the leader."""
 
+    _acked: tuple[int, int, int] = (0, 0, 0)
+    """What a leader was told on this link: (term, how far logs match, when)."""
+
     # Entries.
 
     def append(self, peer: int, message: Append) -> None:
@@ -50,6 +53,7 @@ class Following:
         is_known = replica.membership.is_known or _is_founding(message)
         matches = log.matches(message.previous, message.previous_term)
         if replica.installing or not is_known or not matches:
+            self._acked = (0, 0, 0)
             inner.deliver(peer, guards.sign_of_life(message.term, log, origin=inner.origin))
             self._follow(peer)
             if replica.installing:
@@ -75,11 +79,23 @@ class Following:
             replica.note_change()
         self._follow(peer)
         settled = min(matched, log.durable)
-        if not fresh:
-            # A sign of life must not wait for a slow disk: it tells what is durable already.
-            replica.send(peer, Ack(message.term, settled, False, message.stamp))
-        if settled < matched:
-            replica.send(peer, Ack(message.term, matched, False, message.stamp), matched)
+        if message.entries or self._is_news(message.term, matched):
+            if not fresh:
+                # A sign of life must not wait for a slow disk: it tells what is durable already.
+                replica.send(peer, Ack(message.term, settled, False, message.stamp))
+            if settled < matched:
+                replica.send(peer, Ack(message.term, matched, False, message.stamp), matched)
+            self._acked = message.term, matched, replica.now_ms
+
+    def _is_news(self, term: int, matched: int) -> bool:
+        """Whether a leader that only says what is committed has to be told how far logs match.
+
+        Not if it was told the same a moment ago: of the six messages that a lone command took, two
+        said nothing new. Signs of life come less often, and each is answered.
+        """
+        its_term, told, at_ms = self._acked
+        again_ms = at_ms + self.replica.config.timing.heartbeat_ms // 2
+        return (its_term, told) != (term, matched) or self.replica.now_ms >= again_ms
 
     def _follow(self, peer: int) -> None:
         self.replica.leader = peer
@@ -150,7 +166,8 @@ class Following:
         self._taken.clear()
 
     def linked_again(self, peer: int) -> None:
-        """A link stands: reads that may have been lost are asked for once more."""
+        """A link stands: answers and reads that may have been lost are given once more."""
+        self._acked = (0, 0, 0)
         replica = self.replica
         if peer == replica.leader != replica.me:
             for token in self._reads:

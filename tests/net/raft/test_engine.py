@@ -45,3 +45,16 @@ def test_a_leader_that_dies_is_replaced_and_loses_nothing() -> None:
     first.start()
     world.run(2000)
     assert [p for p in first.applied if p] == [b"a", b"b"]
+
+
+def test_a_lone_command_takes_three_messages_with_each_follower() -> None:
+    world = RaftWorld(3)
+    leader = world.settle()
+    world.propose(leader, b"a")
+    world.run(60)
+    before = world.sent
+    world.propose(leader, b"b")
+    world.run(30)
+    # The entries, the answer, and that they are committed: which nobody answers.
+    assert world.sent - before == 2 * 3
+    assert all(each.applied[-1] == b"b" for each in world.members.values())
