@@ -306,6 +306,8 @@ class RaftWorld:
         """The highest index that some client was told of."""
         self.proposed: dict[tuple[int, int], bytes] = {}
         self.refused: set[bytes] = set()
+        self.found: dict[bytes, int] = {}
+        """Where each payload is in the log; all that are proposed differ."""
         self.unknown: set[bytes] = set()
         self.transferred: list[tuple[int, bool]] = []
         self.staged: dict[int, tuple[int, int, Configuration, list[bytes]]] = {}
@@ -489,6 +491,9 @@ class RaftWorld:
         known = self.committed.setdefault(entry.index, entry)
         assert known == entry, f"index {entry.index} is {known} and {entry} on {member.id}"
         assert entry.payload not in self.refused or not entry.payload, "refused, and applied"
+        if entry.payload:
+            known_at = self.found.setdefault(entry.payload, entry.index)
+            assert known_at == entry.index, "ordered twice"
         if member.is_leader:
             self.acknowledged = max(self.acknowledged, entry.index)
 

@@ -62,6 +62,7 @@ class RaftEngine:
     ) -> None:
         log = RaftLog(base, entries)
         applied = max(bounds.applied_index, log.base_index)
+        assert applied <= log.last_index, "INV-LOG-COVERS-STATE"
         known = () if applied >= log.last_index else log.between(applied + 1, log.last_index)
         self._book: dict[int, Follower] = {}
         self._linked: set[int] = set()
@@ -228,8 +229,7 @@ class RaftEngine:
         follower.snapshot_ms = 0
         (self._linked.add if up else self._linked.discard)(peer)
         if replica.inner.is_leader:
-            if not up:
-                self._leading.leaves(peer)
+            (self._leading.linked if up else self._leading.leaves)(peer)
             self._leading.settle()
             self._leading.dirty = True
         elif up:
@@ -270,7 +270,7 @@ class RaftEngine:
             self._following.taken(message)
         elif isinstance(message, Told):
             self._following.told(message)
-        elif replica.inner.is_leader:
+        elif replica.inner.is_leader and (is_member or isinstance(message, Ack)):
             self._led(peer, message)
         elif isinstance(message, Offer):
             replica.send(peer, Taken(term, message.token, 0))
@@ -404,6 +404,8 @@ class RaftEngine:
         replica.leader = 0
         self._elections.wait(replica.now_ms)
         self._notice()
+        if replica.membership.voters == [replica.me]:
+            self._elections.due_ms = replica.now_ms + 1
 
     def _commit(self) -> None:
         """Hand out what is committed, and durable here."""

@@ -29,6 +29,8 @@ from net.raft.wire import (
 )
 from net.replicator import Change, ChangeKind, ChangeMember, Outcome
 
+ORDERS_MAX = 4_096
+
 
 @define
 class Handover:
@@ -53,6 +55,8 @@ class Leading:
     _rounds: ReadRounds = field(factory=ReadRounds)
     _tokens: dict[int, int] = field(factory=dict[int, int])
     """Own proposals in this log: index -> token."""
+    _orders: dict[tuple[int, int], int] = field(factory=dict[tuple[int, int], int])
+    """What was offered lately: (member, token) -> index. It may come twice, and is ordered once."""
     _taught: set[int] = field(factory=set[int])
     """Whom the library replicates to as to learners."""
     _limit: int = 0
@@ -105,9 +109,15 @@ class Leading:
         self._tokens.clear()
         self._taught.clear()
         self._leaving.clear()
+        self._orders.clear()
         for asker in self._rounds.lose():
             self._tell(asker, 0)
         replica.must_rebuild = True
+
+    def linked(self, member: int) -> None:
+        """A member has a new link, perhaps in a new life: its tokens may begin anew."""
+        for asked in [asked for asked in self._orders if asked[0] == member]:
+            del self._orders[asked]
 
     def leaves(self, member: int) -> None:
         """A removed member has heard of it, or will not."""
@@ -264,13 +274,17 @@ class Leading:
     def offered(self, peer: int, message: Offer) -> None:
         """Order a follower's pack."""
         replica = self.replica
-        index = 0
-        if message.term == replica.term and self.handover is None:
+        asked = peer, message.token
+        index = self._orders.get(asked, 0)
+        if not index and message.term == replica.term and self.handover is None:
             change = change_of(message.payload)
             if change is not None:
                 index = self._change(0, message.payload, change)
             elif replica.config.is_pack(message.payload):
                 index = self.propose(0, message.payload)
+            self._orders[asked] = index
+            if len(self._orders) > ORDERS_MAX:
+                del self._orders[next(iter(self._orders))]
         replica.send(peer, Taken(replica.term, message.token, index))
 
     def change(self, given: ChangeMember) -> None:
@@ -328,9 +342,10 @@ class Leading:
         self._tokens.pop(index, None)
 
     def withdraw(self, keep: int) -> None:
-        """The entries behind an index are gone from here; others may hold them."""
+        """The entries behind an index are gone from here; other members may hold them."""
+        alone = len(self.replica.membership.members) == 1
         for index in [index for index in self._tokens if index > keep]:
-            self.replica.out.resolved.append(Outcome(self._tokens.pop(index), refused=False))
+            self.replica.out.resolved.append(Outcome(self._tokens.pop(index), refused=alone))
 
     # Reads.
 

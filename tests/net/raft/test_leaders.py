@@ -146,3 +146,16 @@ def test_a_follower_far_behind_catches_up_without_being_sent_anything_twice() ->
     three.start()
     assert world.run(3_000, until=lambda: three.applied_index == one.applied_index)
     assert sent[0] < 1.2 * 400 * 60_000
+
+
+def test_a_lone_member_with_a_full_disk_refuses_and_leads_again_at_once() -> None:
+    world = RaftWorld(1)
+    one = world.settle()
+    one.full = True
+    world.propose(one, b"a")
+    one.full = False
+    assert world.refused == {b"a"}
+    world.run(20)
+    world.propose(one, b"b")
+    world.run(20)
+    assert [payload for payload in one.applied if payload] == [b"b"]

@@ -161,7 +161,7 @@ def test_frames_that_come_again_change_nothing() -> None:
     world.send = recorded  # type: ignore[method-assign]  # it looks on
     leader = world.settle()
     for number in range(20):
-        world.propose(leader, b"%d" % number)
+        world.propose(world.members[1 + number % 3], b"%d" % number)
     world.run(300)
     once = list(frames)
     applied = [list(each.applied) for each in world.members.values()]
