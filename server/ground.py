@@ -35,11 +35,12 @@ from server.peering import (
     founding,
     has_company,
     identity_of,
+    lone_engine,
     member_peers,
     peer_tls,
     raft_engine,
 )
-from server.recover import Directory, Engine, Opened, open_member
+from server.recover import Directory, Opened, open_member
 
 GRACE_MS = 5_000
 REQUEST_MS = 5_000
@@ -133,7 +134,7 @@ class System:
         """See Ground."""
         founders = founding(config)
         identity = identity_of(config)
-        engine: Engine | None = None
+        engine = lone_engine(config)
         if has_company(config):
             engine = raft_engine(config, self.bits)
             node = evolve(

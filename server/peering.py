@@ -16,6 +16,7 @@ from core.members import Member
 from net.driver import Driver
 from net.etcd.maintenance import Maintenance
 from net.journal import Journal
+from net.local import LocalEngine
 from net.peers.dial import Adopt, ThreadDialler
 from net.peers.hello import Contact
 from net.peers.limits import FRAME_BYTES_MAX
@@ -25,6 +26,7 @@ from net.peers.snapshots import Snapshots
 from net.peers.staging import Stager
 from net.raft.engine import RaftEngine
 from net.raft.inner import Timing
+from net.raft.membership import Membership
 from net.raft.replica import RaftConfig
 from net.replicator import Entry, LogBounds, Replicator
 from net.store.batch import Identity
@@ -32,7 +34,7 @@ from net.telemetry import Logger
 from net.tls import CertificateNames, ServerTls, TlsOptions, dialling_context
 from server.config import Config
 from server.identity import cluster_id, member_id
-from server.recover import Directory, Engine, Opened, load_received
+from server.recover import Directory, Engine, Opened, RefusedToStartError, load_received
 
 
 def has_company(config: Config) -> bool:
@@ -86,12 +88,32 @@ def raft_engine(config: Config, bits: Callable[[int], int]) -> Engine:
         entries = journal.read(journal.first_index, journal.last_index)
         timing = Timing(heartbeat_ms=config.heartbeat_ms, election_ms=config.election_ms)
         return RaftEngine(
-            RaftConfig(member, timing, is_pack=_is_pack),
+            RaftConfig(member, timing, kept_entries=config.catchup_entries, is_pack=_is_pack),
             bounds,
             base=(before, journal.term_at(before)),
             entries=(Entry(*each) for each in entries),
             chance=Random(bits(64)),
         )
+
+    return make
+
+
+def lone_engine(config: Config) -> Engine:
+    """Return what makes the engine of a member that nobody can reach.
+
+    It refuses to take one member's log for all there is where the log has company: what is in it
+    may not be committed, and what is committed may not be in it.
+    """
+
+    def make(member: int, bounds: LogBounds, journal: Journal) -> Replicator:
+        tail = journal.read(Index(bounds.applied_index + 1), journal.last_index)
+        known = Membership(bounds.members, (Entry(*each) for each in tail)).members
+        if any(each != member for each in known):
+            raise RefusedToStartError(
+                f"{config.data_dir} is of a member of a cluster of {len(known)}: start it with the "
+                "--listen-peer-urls and --initial-advertise-peer-urls that the others know"
+            )
+        return LocalEngine(member, bounds)
 
     return make
 

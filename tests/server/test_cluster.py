@@ -98,18 +98,18 @@ def test_without_a_majority_nothing_is_written_or_read(tmp_path: Path, etcdctl: 
 
 
 def test_a_member_far_behind_gets_a_snapshot(tmp_path: Path, etcdctl: Path) -> None:
-    with running(Cluster.of(tmp_path, etcdctl, 3)) as cluster:
+    with running(Cluster.of(tmp_path, etcdctl, 3, "--snapshot-catchup-entries=5")) as cluster:
         behind = cluster.followers()[0]
         behind.kill()
         leader = cluster.leader()
-        # More than the log keeps for members a little behind.
-        value = os.urandom(700_000).hex().encode()[: 1 << 20]
-        for number in range(90):
+        # More than the log keeps for members a little behind, and enough for a checkpoint.
+        value = os.urandom(200_000).hex().encode()
+        for number in range(40):
             cluster.ctl(leader, "put", f"k{number:02}", stdin=value)
         behind.start()
         cluster.wait_equal()
         keys = cluster.ctl(behind, "get", "k", "--prefix", "--keys-only").split()
-        assert keys == [f"k{number:02}" for number in range(90)]
+        assert keys == [f"k{number:02}" for number in range(40)]
         assert len(cluster.hashes()) == 1
         assert behind.log_lines("took over a snapshot")
         received = [
