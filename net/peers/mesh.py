@@ -39,6 +39,10 @@ from net.peers.links import Arrivals
 from net.telemetry import Logger
 
 
+_ALREADY = "there is a connection already"
+"""Why one of two connections of a pair ends: no news to anybody."""
+
+
 class Dialler(Protocol):
     """Opens connections: in threads, or in a test."""
 
@@ -312,7 +316,7 @@ class Mesh:
             return None
         better = self._is_better(hello.sender)
         if current.is_dialled == better and connection.is_dialled != better:
-            return Refusal.CONNECTED, "there is a connection already"
+            return Refusal.CONNECTED, _ALREADY
         return None
 
     def _is_better(self, member: int) -> bool:
@@ -373,7 +377,7 @@ class Mesh:
     def _failed(self, connection: PeerConnection) -> None:
         """A connection ended before it was open."""
         if connection.mine is None:
-            if connection.reason:
+            if connection.reason != _ALREADY:
                 self._tell_refused(connection, connection.reason)
             return
         member = connection.mine.target
