@@ -145,6 +145,25 @@ def is_listed(node: Node, wanted: set[str]) -> bool:
     return found == wanted and info.endswith(f"Address: {node.address}\nRole: 0\n")
 
 
+def test_a_stand_by_takes_the_place_of_a_lost_voter(tmp_path: Path) -> None:
+    with nodes(tmp_path, 4) as four:
+        first = four[0]
+        until(lambda: sorted(first.cluster().values()) == [0, 0, 0, 1], "the roles are others")
+        roles = first.cluster()
+        lost = next(node for node in four[1:] if roles[node.address] == 0)
+        stand_by = next(node for node in four if roles[node.address] == 1)
+        told = stand_by.shell(f".describe {stand_by.address}")
+        assert told.out == f"{stand_by.address}|0|0\n"
+        lost.member.kill()
+        until(lambda: first.cluster().get(stand_by.address) == 0, "it does not vote")
+        until(lambda: first.cluster().get(lost.address) == 2, "who is lost keeps its role")
+        # It comes back, and gets what there is to do.
+        (lost.directory / "failure-domain").write_text("7\n")
+        lost.member.start()
+        until(lambda: first.cluster().get(lost.address) == 1, "it does not stand by")
+        assert lost.shell(f".describe {lost.address}").out == f"{lost.address}|7|0\n"
+
+
 def test_a_member_is_removed_stops_and_comes_back_as_another(tmp_path: Path) -> None:
     with nodes(tmp_path, 3) as three:
         first, _, third = three
