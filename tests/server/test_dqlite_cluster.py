@@ -104,7 +104,7 @@ def test_the_readmes_steps_make_a_cluster_of_three_voters(tmp_path: Path) -> Non
         until(lambda: three[0].cluster() == wanted, "they do not all vote")
         for node in three:
             until(partial(is_listed, node, set(wanted)), "its files are not current")
-            until(lambda at=node: not (at.directory / "init.yaml").exists(), "init.yaml stays")
+            until(partial(is_absent, node.directory / "init.yaml"), "init.yaml stays")
         leader = three[1].shell(".leader").out.strip()
         assert leader in wanted
         told = three[2].shell("select count(*) from kine", "-f", "json")
@@ -130,6 +130,11 @@ def is_removed(asked: Node, node: Node) -> bool:
     asked.shell(f".remove {node.address}", "-t", "5000")
     members = asked.cluster()
     return bool(members) and node.address not in members
+
+
+def is_absent(path: Path) -> bool:
+    """Whether a file is gone."""
+    return not path.exists()
 
 
 def is_known(node: Node, address: str) -> bool:
