@@ -224,9 +224,7 @@ class RaftEngine:
         replica = self._replica
         follower = self._leading.follower(peer)
         follower.is_linked = up
-        follower.land_all()
-        follower.must_hear = True
-        follower.snapshot_ms = 0
+        follower.has_new_link(replica.now_ms)
         (self._linked.add if up else self._linked.discard)(peer)
         if replica.inner.is_leader:
             (self._leading.linked if up else self._leading.leaves)(peer)

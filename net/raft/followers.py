@@ -86,6 +86,12 @@ class Follower:
         """Whether it is to be sent no more for now."""
         return len(self._flying) >= WINDOW_MESSAGES or self._flying_bytes >= WINDOW_BYTES
 
+    def has_new_link(self, now_ms: int) -> None:
+        """What was under way is lost; a snapshot that was may be sent anew, soon."""
+        self.land_all()
+        self.must_hear = True
+        self.snapshot_ms = min(self.snapshot_ms, now_ms + SNAPSHOT_AGAIN_MS)
+
     def asks_snapshot(self, now_ms: int) -> bool:
         """Whether to send a snapshot now; then not again for long."""
         if not self.wants_snapshot or now_ms < self.snapshot_ms:

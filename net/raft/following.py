@@ -37,7 +37,6 @@ class Following:
     """Own proposals in the leader's log: index -> (term, token)."""
     _reads: dict[int, None] = field(factory=dict[int, None])
     """Own reads that are with the leader."""
-
     _acked: tuple[int, int, int] = (0, 0, 0)
     """What a leader was told on this link: (term, how far logs match, when)."""
 
