@@ -18,7 +18,7 @@ from core.members import Member
 from core.node import NodeConfig
 from core.operations import Command, MembersChange
 from net.application import Codec
-from net.disk import RealDisk
+from net.disk import DiskFull, RealDisk
 from net.driver import Driver, DriverInput, JobDone, Synced
 from net.etcd.maintenance import Maintenance
 from net.flush import Pace
@@ -115,7 +115,11 @@ class Whole:
             self.peers.jobs.clear()
             for job, then in jobs:
                 self.jobs_done[job.kind] = self.jobs_done.get(job.kind, 0) + 1
-                then(job.run())
+                try:
+                    result = job.run()
+                except DiskFull as full:
+                    result = full
+                then(result)
 
     def cut_log(self) -> None:
         """Make the store durable, and cut the log behind it."""

@@ -38,7 +38,6 @@ from net.peers.limits import (
 from net.peers.links import Arrivals
 from net.telemetry import Logger
 
-
 _ALREADY = "there is a connection already"
 """Why one of two connections of a pair ends: no news to anybody."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from attrs import define
 
 from core.state import State
-from net.disk import Disk, File
+from net.disk import Disk, DiskFull, File
 from net.store import files, snapshot
 from net.store.errors import StoreError
 from net.store.store import Store, retire
@@ -75,11 +75,14 @@ class Stager:
     load: Load
 
     def stage(self, part: Part) -> Loaded | str:
-        """Make a whole part a generation, durably; say why not if it cannot be one."""
-        part.finish()
+        """Make a whole part a generation, durably; say why not if it cannot be one.
+
+        Where there is no room for it nothing of it is left.
+        """
         disk, directory = self.disk, self.directory
         generation = max(files.generations(disk, directory)) + 1
         try:
+            part.finish()
             facts = snapshot.install(
                 disk,
                 part.path,
@@ -91,7 +94,7 @@ class Stager:
             if facts.cluster_id != self.cluster_id:
                 raise StoreError(f"it is of cluster {facts.cluster_id:x}")
             store = Store.open(disk, directory, generation=generation, vfs=self.vfs, alone=False)
-        except StoreError as error:
+        except (StoreError, DiskFull) as error:
             files.sweep(disk, files.state_path(directory, generation))
             part.discard()
             return str(error)

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from core.operations import Put
+from net.disk import DiskFull
 from net.peers.limits import BACKUP_KEPT_MS
+from net.peers.staging import Part
 from net.peers.stream import Chunk, Outgoing
+from net.store import snapshot
 from tests.peer_world import PeerWorld, Whole
 
 VALUE = bytes(200_000)
@@ -127,4 +130,29 @@ def test_a_member_that_copies_its_store_takes_no_snapshot_meanwhile(world: PeerW
     back.busy.is_defragmenting = False
     world.run(8_000)
     assert len(keys(back)) == 30
+    world.close()
+
+
+@pytest.mark.parametrize("what", ["write", "finish", "install"])
+def test_a_disk_without_room_keeps_nothing_of_a_snapshot_and_gets_it_later(
+    world: PeerWorld, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    _, away = lagging(world)
+    owner = snapshot if what == "install" else Part
+    done = getattr(owner, what)
+    full = [DiskFull("m")]
+
+    def refuse(*given: object, **named: object) -> object:
+        if full:
+            raise full.pop()
+        return done(*given, **named)
+
+    monkeypatch.setattr(owner, what, refuse)
+    world.begin(away, range(1, 4))
+    world.run(8_000)
+    back = world.wholes[away]
+    assert keys(back) == [b"%d" % number for number in range(30)]
+    generations = {path.name for path in (world.directory / f"m{away}").glob("state-*.db")}
+    assert generations == {f"state-{back.driver.store.generation}.db"}
+    assert not full
     world.close()
