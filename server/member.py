@@ -137,6 +137,7 @@ def _port(
         driver.node,
         lambda: encoder.header(0),
         lambda urls: member_id(urls, str(ground.bits(64))),
+        metrics,
     )
     where = ground.directory(config)
     maintenance = Maintenance(

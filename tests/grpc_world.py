@@ -109,7 +109,9 @@ class GrpcWorld:
         self.metrics = Metrics(rpc=rpc_table(has_handling=False))
         encoder = Encoder(cluster_id=77, member_id=1)
         put_member(driver.node.state, MEMBER)
-        self.cluster = Cluster(driver.node, lambda: encoder.header(0), lambda urls: NEW_ID)
+        self.cluster = Cluster(
+            driver.node, lambda: encoder.header(0), lambda urls: NEW_ID, self.metrics
+        )
         self.maintenance = Maintenance(
             driver, self.cluster, encoder, SILENT, disk=RealDisk(), directory=str(directory)
         )

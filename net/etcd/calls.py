@@ -86,16 +86,24 @@ class Call:
 class Onward(Call):
     """A request that does something of its own once the core has answered."""
 
-    __slots__ = ("_call", "_then")
+    __slots__ = ("_call", "_failed", "_then")
 
-    def __init__(self, call: Call, then: Callable[[Call, Answer], None]) -> None:
+    def __init__(
+        self,
+        call: Call,
+        then: Callable[[Call, Answer], None],
+        failed: Callable[[Failure], None] | None = None,
+    ) -> None:
         self._call = call
         self._then = then
+        self._failed = failed
         self.over = False
 
     def settle(self, encoder: Encoder, answer: Answer) -> None:
         """Go on with the core's answer; a failure ends the request."""
         self.over = True
+        if isinstance(answer, Failure) and self._failed is not None:
+            self._failed(answer)
         if self._call.over:
             return
         if isinstance(answer, Failure):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from core.answers import Answer, MembersAnswer
-from core.errors import MEMBER_BAD_URLS
+from core.errors import MEMBER_BAD_URLS, Failure
 from core.inputs import Asked, ChangeOffered
 from core.members import Member, MemberRole
 from core.node import Node
@@ -25,19 +25,25 @@ from core.operations import (
 from net.driver import DriverInput
 from net.etcd.calls import Call, Onward
 from net.etcd.pb import rpc_pb2 as pb
+from net.metrics import Metrics
 
 
 class Cluster:
     """The members of this cluster, as one of them tells."""
 
     def __init__(
-        self, node: Node, header: Callable[[], bytes], new_id: Callable[[Sequence[str]], int]
+        self,
+        node: Node,
+        header: Callable[[], bytes],
+        new_id: Callable[[Sequence[str]], int],
+        metrics: Metrics | None = None,
     ) -> None:
         self.inputs: list[DriverInput] = []
         """Questions to the core, for the port to hand on."""
         self._node = node
         self._header = header
         self._new_id = new_id
+        self._metrics = Metrics() if metrics is None else metrics
 
     def begin(self, name: str, call: Call, message: bytes) -> None:
         """Take one request of the service."""
@@ -88,14 +94,22 @@ class Cluster:
         call.reply(self._header() + response.SerializeToString())
 
     def _change(self, call: Call, command: MembersChange, response: "_Response") -> None:
+        is_promotion = isinstance(command, MemberPromote)
+
+        def failed(failure: Failure) -> None:
+            if is_promotion:
+                failures = self._metrics.learner_promote_failures
+                failures[failure.text] = failures.get(failure.text, 0) + 1
+
         def answer(call: Call, answer: Answer) -> None:
             assert isinstance(answer, MembersAnswer), "INV-ANSWER-KIND"
+            self._metrics.learner_promote_successes += is_promotion
             made = response(members=map(_laid_out, answer.members))
             if isinstance(made, pb.MemberAddResponse):
                 made.member.CopyFrom(_laid_out(_member(answer, command.id)))
             call.reply(self._header() + made.SerializeToString())
 
-        self.inputs.append(ChangeOffered(Onward(call, answer), command))
+        self.inputs.append(ChangeOffered(Onward(call, answer, failed), command))
 
 
 _Response = (

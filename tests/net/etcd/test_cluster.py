@@ -83,3 +83,14 @@ def test_a_member_tells_where_else_others_reach_it(world: GrpcWorld) -> None:
         ],
     )
     assert world.connect().call(CLUSTER + "MemberUpdate", request) == expected
+
+
+def test_promotions_that_fail_are_counted_by_their_reason(world: GrpcWorld) -> None:
+    client = world.connect()
+    for member in (9, 9, 1):
+        client.refused(CLUSTER + "MemberPromote", pb.MemberPromoteRequest(ID=member))
+    client.refused(CLUSTER + "MemberRemove", pb.MemberRemoveRequest(ID=9))
+    assert world.metrics.learner_promote_failures == {
+        "etcdserver: member not found": 2,
+        "etcdserver: can only promote a learner member": 1,
+    }
