@@ -11,6 +11,7 @@ from attrs import define, evolve, field
 
 from net.application import Codec
 from net.listen import PeerInfo, Role
+from net.peers.connection import PeerConnection
 from net.peers.hello import Contact
 from net.peers.mesh import Dialled, Mesh, Self
 from net.telemetry import Logger, Sink
@@ -61,6 +62,11 @@ class Wire:
                     target.eof()
                 moved = True
         return moved
+
+    @property
+    def owners(self) -> list[object]:
+        """The meshes of both ends."""
+        return [end.host for end in (self.near, self.far) if isinstance(end, PeerConnection)]
 
     def break_off(self) -> None:
         """Both ends learn that it is gone."""
@@ -237,6 +243,15 @@ class MeshWorld:
 
     def kill(self, member: int) -> None:
         """End a member's life; its connections break."""
-        del self.nodes[member]
+        mesh = self.nodes.pop(member).mesh
         for wire in self.wires:
-            wire.break_off()
+            if mesh in wire.owners:
+                wire.break_off()
+
+    def lose_power(self, member: int) -> None:
+        """End a member's life; nobody is told."""
+        mesh = self.nodes.pop(member).mesh
+        for wire in self.wires:
+            if mesh in wire.owners:
+                wire.is_cut = True
+                wire.over.add(wire.owners.index(mesh))

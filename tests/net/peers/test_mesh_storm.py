@@ -54,7 +54,8 @@ def test_links_keep_their_promise_in_a_storm(seed: int) -> None:
         member = chance.choice(everybody)
         if what < 0.15 and member in world.nodes and len(world.nodes) > 1:
             judged.append(world.nodes[member])
-            world.kill(member)
+            end = chance.choice((world.kill, world.lose_power))
+            end(member)
         elif what < 0.35 and member not in world.nodes:
             world.begin(member, everybody)
         elif what < 0.5 and world.wires:
