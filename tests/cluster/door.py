@@ -25,6 +25,7 @@ OPTIONS = (
     ("grpc.enable_retries", 0),
 )
 STATUS = "/etcdserverpb.Maintenance/Status"
+KEEP_ALIVE = "/etcdserverpb.Lease/LeaseKeepAlive"
 
 
 class Call(Protocol):
@@ -33,6 +34,12 @@ class Call(Protocol):
     def __iter__(self) -> Iterator[bytes]: ...
 
     def cancel(self) -> object: ...
+
+
+class Streaming(Protocol):
+    """A method that streams both ways."""
+
+    def __call__(self, asked: Iterator[bytes], /, *, timeout: float) -> Call: ...
 
 
 class LostError(Exception):
@@ -74,8 +81,12 @@ class Door:
         return pb.StatusResponse.FromString(answer)
 
     def _call(self, path: str, data: bytes, deadline_s: float) -> bytes:
-        # grpc's stubs leave the type of bytes that nobody parses open.
-        answer = cast(object, self._calls.unary_unary(path)(data, timeout=deadline_s))
+        if path == KEEP_ALIVE:
+            keep = cast(Streaming, self._calls.stream_stream(path))
+            answer = next(iter(keep(iter([data]), timeout=deadline_s)), None)
+        else:
+            # grpc's stubs leave the type of bytes that nobody parses open.
+            answer = cast(bytes, self._calls.unary_unary(path)(data, timeout=deadline_s))
         assert isinstance(answer, bytes), "bytes are read as they are"
         return answer
 

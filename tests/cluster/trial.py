@@ -15,7 +15,7 @@ from attrs import define, field
 
 from sim.history import History
 from sim.ops import Admin, AdminDone, Range, RangeDone
-from tests.cluster.clients import Client, Witness
+from tests.cluster.clients import Asker, Client, Keeper, Witness
 from tests.cluster.door import Door
 from tests.cluster.scribe import Scribe
 from tests.clusters import Cluster
@@ -39,7 +39,7 @@ class Trial:
     scribe: Scribe = field(factory=Scribe)
     doors: list[Door] = field(factory=list[Door])
     witnesses: list[Witness] = field(factory=list[Witness])
-    clients: list[Client] = field(factory=list[Client])
+    clients: list[Asker] = field(factory=list[Asker])
 
     # ---- what is done to it
 
@@ -52,11 +52,15 @@ class Trial:
         leader = self.leader()
         self._lose([leader, (leader + 1) % len(self.doors)])
 
-    def _lose(self, lost: Sequence[int]) -> None:
+    def kill_follower(self, writes: int) -> None:
+        """SIGKILL to a follower; start it again so many writes later."""
+        self._lose([(self.leader() + 1) % len(self.doors)], writes)
+
+    def _lose(self, lost: Sequence[int], writes: int = FLOWS) -> None:
         for number in lost:
             self.scribe.fault("kill", number, on=True)
             self.member(number).kill()
-        self.wait_flow()
+        self.wait_flow(writes)
         for number in lost:
             self.start(number)
         for number in lost:
@@ -123,9 +127,9 @@ class Trial:
 
         self._wait(is_back, "it does not catch up")
 
-    def wait_flow(self) -> None:
-        """Wait until writes are acknowledged again."""
-        wanted = self.scribe.newest + FLOWS
+    def wait_flow(self, writes: int = FLOWS) -> None:
+        """Wait until so many more writes are acknowledged."""
+        wanted = self.scribe.newest + writes
         self._wait(lambda: self.scribe.newest >= wanted, "no writes are acknowledged")
 
     def _wait(self, holds: Callable[[], bool], what: str) -> None:
@@ -167,7 +171,7 @@ class Trial:
 
     def close(self) -> None:
         """End all that still runs."""
-        threads: list[Client | Witness] = [*self.clients, *self.witnesses]
+        threads: list[Asker | Witness] = [*self.clients, *self.witnesses]
         for thread in threads:
             thread.stop()
         self.cluster.kill()
@@ -180,10 +184,10 @@ class Trial:
 
 @contextmanager
 def under_load(
-    directory: Path, size: int, *, seed: int = 0, clients: int = CLIENTS
+    directory: Path, size: int, *flags: str, seed: int = 0, clients: int = CLIENTS
 ) -> Generator[Trial]:
     """Form a cluster, let clients and witnesses begin; end everything afterwards."""
-    trial = Trial(Cluster.of(directory, NOBODY, size), seed)
+    trial = Trial(Cluster.of(directory, NOBODY, size, *flags), seed)
     try:
         for member in trial.cluster.members:
             member.start(wait=False)
@@ -194,6 +198,8 @@ def under_load(
         for number, door in enumerate(trial.doors):
             trial.witnesses.append(Witness(trial.scribe, door, number))
         trial.clients = [Client(trial.scribe, trial.doors, n, seed) for n in range(clients)]
+        for slot in range(clients, clients + clients // 2):
+            trial.clients.append(Keeper(trial.scribe, trial.doors, slot, seed))
         for thread in (*trial.witnesses, *trial.clients):
             thread.start()
         trial.wait_flow()
