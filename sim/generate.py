@@ -134,8 +134,7 @@ def _draw_for_raft(dice: Random, drawn: dict[str, object], given: Mapping[str, o
     }
     drawn.update({name: value for name, value in own.items() if name not in given})
     faults = drawn["faults"]
-    assert isinstance(faults, tuple), "groups are a tuple"
-    if dice.random() < 0.5 and faults and "faults" not in given:
+    if dice.random() < 0.5 and isinstance(faults, tuple) and faults and "faults" not in given:
         drawn["faults"] = (*faults, MEMBERSHIP)
 
 

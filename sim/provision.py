@@ -39,6 +39,8 @@ class Provision:
         self._standing = ["member"] * founders + ["spare"] * spares
         self._founders = founders
         self._asked = 0
+        self.rest_us = 0
+        """When faults end, and all is to come to rest."""
 
     def members(self) -> list[int]:
         """Return the machines that are members, as far as the log goes."""
@@ -74,8 +76,11 @@ class Provision:
     def turn_to(self, machine: int) -> int:
         """Return whom a client asks that wants a founder: one that is a member still.
 
-        Where others have joined, they take their turns.
+        Where others have joined, they take their turns. A client of one that was removed stays
+        with it while its machine runs on, but not when all is to come to rest.
         """
+        if self._standing[machine] == "leaving" and self._world.now_us < self.rest_us:
+            return machine
         members = self.members()
         if len(members) > self._founders or machine not in members:
             self._asked += 1

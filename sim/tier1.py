@@ -76,6 +76,7 @@ class Tier1Cluster:
             start=self.start,
             stop=partial(self.crash, survival="all"),
         )
+        self.provision.rest_us = options.duration_ms * 1000
         self.truth = Truth(world, self._holds, self.provision.changed)
         self.members = [
             Member(number, world, self.network, self.ledger, self.truth, options, self)

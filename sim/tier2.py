@@ -75,6 +75,7 @@ class Tier2Cluster:
             start=self.start,
             stop=partial(self.crash, survival="all"),
         )
+        self.provision.rest_us = options.duration_ms * 1000
         self.truth = Truth(world, _believed, self.provision.changed)
         self.network = Network(
             world, count, delay_us=options.link_ms * 1000, datagrams=options.datagrams

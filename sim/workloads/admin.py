@@ -64,6 +64,8 @@ def _disarm(item: Item, memory: Memory) -> Performance:
 def _until_done(op: Admin, memory: Memory) -> Performance:
     """Ask one member after the other until the cluster is as the operation wants it."""
     for attempt in range(_ATTEMPTS):
+        if memory.is_late:
+            return
         result = yield Ask(op, attempt % memory.options.members)
         if isinstance(result, AdminDone):
             return
