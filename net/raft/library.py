@@ -132,6 +132,9 @@ class Command:
         return _NO_OP
 
 
+_NO_COMMAND = Command(b"")
+
+
 class ChangeCommand(Command):
     """A change of voters at the moment when a leader appends it, and never after."""
 
@@ -191,7 +194,7 @@ class LogView(Journal):  # type: ignore[misc]  # the library has no types
     def item(self, position: int) -> Item:
         """Return an entry in the library's form."""
         if position == 0:
-            return Command(b""), self._log.base_index - self.origin, self._log.base_term
+            return _NO_COMMAND, self._log.base_index - self.origin, self._log.base_term
         entry = self._log.nth(position - 1)
         return Command(entry.payload), entry.index - self.origin, entry.term
 
@@ -202,6 +205,10 @@ class LogView(Journal):  # type: ignore[misc]  # the library has no types
         if isinstance(at, slice):
             start, stop, _ = at.indices(len(self))
             return _Run(self, start, stop)
+        if at == -1:
+            # The library asks for the last index dozens of times a tick, never for its command.
+            index, term = self._log.last
+            return _NO_COMMAND, index - self.origin, term
         return self.item(at if at >= 0 else len(self) + at)
 
     def add(self, command: Command | bytes, idx: int, term: int) -> None:

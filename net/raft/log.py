@@ -42,6 +42,15 @@ class RaftLog:
         """The newest entry's term; the base's without any."""
         return self._entries[-1].term if self._entries else self.base_term
 
+    @property
+    def last(self) -> tuple[int, int]:
+        """The newest entry's index and term; the base's without any."""
+        entries = self._entries
+        if entries:
+            newest = entries[-1]
+            return newest.index, newest.term
+        return self.base_index, self.base_term
+
     def __len__(self) -> int:
         """How many entries there are."""
         return len(self._entries)
