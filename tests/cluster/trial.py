@@ -52,15 +52,11 @@ class Trial:
         leader = self.leader()
         self._lose([leader, (leader + 1) % len(self.doors)])
 
-    def kill_follower(self, writes: int) -> None:
-        """SIGKILL to a follower; start it again so many writes later."""
-        self._lose([(self.leader() + 1) % len(self.doors)], writes)
-
-    def _lose(self, lost: Sequence[int], writes: int = FLOWS) -> None:
+    def _lose(self, lost: Sequence[int]) -> None:
         for number in lost:
             self.scribe.fault("kill", number, on=True)
             self.member(number).kill()
-        self.wait_flow(writes)
+        self.wait_flow()
         for number in lost:
             self.start(number)
         for number in lost:
@@ -127,9 +123,9 @@ class Trial:
 
         self._wait(is_back, "it does not catch up")
 
-    def wait_flow(self, writes: int = FLOWS) -> None:
-        """Wait until so many more writes are acknowledged."""
-        wanted = self.scribe.newest + writes
+    def wait_flow(self) -> None:
+        """Wait until writes are acknowledged again."""
+        wanted = self.scribe.newest + FLOWS
         self._wait(lambda: self.scribe.newest >= wanted, "no writes are acknowledged")
 
     def _wait(self, holds: Callable[[], bool], what: str) -> None:
@@ -184,10 +180,10 @@ class Trial:
 
 @contextmanager
 def under_load(
-    directory: Path, size: int, *flags: str, seed: int = 0, clients: int = CLIENTS
+    directory: Path, size: int, *, seed: int = 0, clients: int = CLIENTS
 ) -> Generator[Trial]:
     """Form a cluster, let clients and witnesses begin; end everything afterwards."""
-    trial = Trial(Cluster.of(directory, NOBODY, size, *flags), seed)
+    trial = Trial(Cluster.of(directory, NOBODY, size), seed)
     try:
         for member in trial.cluster.members:
             member.start(wait=False)
