@@ -113,6 +113,11 @@ class Inner:
         leads: bool = self._object._isLeader()
         return leads
 
+    def retire(self) -> None:
+        """End this life, without leaving a cycle to the garbage collector."""
+        self._transport.__dict__.clear()
+        self._object.__dict__.clear()
+
     # What it is told.
 
     def deliver(self, peer: int, message: Message) -> None:

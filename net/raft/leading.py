@@ -216,11 +216,11 @@ class Leading:
         if ack.differs:
             follower.must_hear = True
         else:
-            self.count()
+            self._count()
             if follower.told >= self._leaving.get(peer, follower.told + 1):
                 self.leaves(peer)
         self._valve(follower)
-        self.dirty = True
+        self._stir()
 
     def newcomer(self, peer: int, message: Newcomer) -> None:
         """A member needs a snapshot whatever this log holds."""
@@ -233,7 +233,11 @@ class Leading:
         self._valve(follower)
 
     def count(self) -> None:
-        """More is durable here or elsewhere: count what could not be counted before (G6)."""
+        """More is durable here: count what could not be counted before (G6)."""
+        self._count()
+        self._stir()
+
+    def _count(self) -> None:
         replica = self.replica
         limit = self._limit = guards.countable(
             [self.follower(each).match for each in replica.membership.voters if each != replica.me],
@@ -245,7 +249,29 @@ class Leading:
             if follower.match > follower.counted and self._hears(follower.number):
                 for each in guards.counted(follower, limit=limit, origin=inner.origin):
                     inner.deliver(follower.number, each)
-        self.dirty = True
+
+    def _stir(self) -> None:
+        """Have the library tick if there is something to commit, or to send to whom it may.
+
+        Half of all ticks found nothing: the slower follower's answer, and this member's own disk
+        once the others are a majority. What this overlooks waits for the next tick of time.
+        """
+        replica = self.replica
+        membership, last = replica.membership, replica.log.last_index
+        voters, me = membership.voters, replica.me
+        counted = sorted(0 if each == me else self.follower(each).counted for each in voters)
+        # The library counts this member, here with 0, as far as the log goes.
+        others = membership.majority - 1
+        reached = counted[-others] if others else last
+        told = self.known_commit
+        self.dirty |= (
+            reached > replica.inner.commit
+            or membership.changed_at > replica.commit
+            or any(
+                each.is_open and (each.must_hear or each.told != told or each.next <= last)
+                for each in self.book.values()
+            )
+        )
 
     @property
     def known_commit(self) -> int:

@@ -16,8 +16,6 @@ from net.raft.membership import Membership
 from net.raft.wire import Message, encode
 from net.replicator import Entry, HardState, Outcome, Persist, Role
 
-Anything = dict[str, object]
-
 
 def _accept_any(_payload: bytes) -> bool:
     return True
@@ -118,6 +116,7 @@ class Replica:
         """Begin a new life of the library's object on log, term and vote: as a follower."""
         if self._is_built:
             self.note_vote()
+            self.inner.retire()
         self._is_built = True
         self.must_rebuild = False
         if self.log.last_term > self.hard_state.term:

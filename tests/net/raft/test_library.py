@@ -5,6 +5,7 @@ which of its tables. A new version is read whole, and run through the storms, be
 are written anew.
 """
 
+import gc
 import hashlib
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pysyncobj import SyncObj, syncobj
 
 from net.raft import library
 from net.raft.library import LIBRARY_VERSION, SUBSTITUTED, USED
+from tests.raft_world import RaftWorld
 
 SOURCES = {
     "config.py": "fbbc7ff9f18e4d15a7fd563376e42f5bd192956879d4b810b056d5248b955698",
@@ -57,6 +59,21 @@ def test_five_names_are_substituted_and_no_others() -> None:
 @pytest.mark.parametrize("name", USED)
 def test_what_is_called_of_the_library_is_there(name: str) -> None:
     assert hasattr(SyncObj, name)
+
+
+def test_a_life_that_ends_leaves_nothing_to_the_garbage_collector() -> None:
+    world = RaftWorld(3)
+    follower = next(each for each in world.members.values() if each is not world.settle())
+    assert follower.engine is not None
+    follower.engine._replica.rebuild()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            follower.engine._replica.rebuild()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_a_file_name_still_makes_the_librarys_own_journal() -> None:
