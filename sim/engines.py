@@ -28,6 +28,7 @@ from sim.ops import Admin
 from sim.perfect import PerfectEngine
 from sim.plan import Options
 from sim.truth import Truth, Watched
+from sim.wire_words import peer_url
 
 HEARTBEAT_MS: Final = 100
 ELECTION_MS: Final = 1000
@@ -105,11 +106,6 @@ def founders(count: int) -> list[Member]:
         Member(number, f"m{number}", (peer_url(number),), (client_url(number),))
         for number in range(1, count + 1)
     ]
-
-
-def peer_url(member_id: int) -> str:
-    """Return where a member listens for its peers, in names only."""
-    return f"http://m{member_id}:2380"
 
 
 def client_url(member_id: int) -> str:

@@ -36,7 +36,7 @@ from sim.provision import Provision
 from sim.streams import End, StreamSockets, Way, pair
 from sim.tier2_buggify import Buggify
 from sim.tier2_clock import WorldClock, seed_scheduler
-from sim.tier2_ground import Traits, configured
+from sim.tier2_ground import Traits, configured, members_by_number
 from sim.tier2_log import CommonLog, contradiction
 from sim.tier2_machine import Machine
 from sim.tier2_moments import Moments
@@ -207,7 +207,8 @@ class Tier2Cluster:
     def damage(self, member: int, what: str, file: str, *, at_permille: int, bit: int) -> bool:
         """See Cluster."""
         damaged = sum(machine.is_damaged for machine in self.machines)
-        if not self.machines[member].is_damaged and damaged >= (self.size - 1) // 2:
+        most = (min(self.options.members, len(self.provision.members())) - 1) // 2
+        if not self.machines[member].is_damaged and damaged >= most:
             return False
         return self.machines[member].damage(what, file, at_permille=at_permille, bit=bit)
 
@@ -311,7 +312,8 @@ class Tier2Cluster:
     def ended(self, machine: Machine, disk: SimDisk) -> None:
         """A member ended by its own word: its disk must have given it reason."""
         self.world.mark("member ended itself")
-        if not disk.injected and not machine.is_damaged:
+        is_member = machine.number in self.provision.members()
+        if is_member and not disk.injected and not machine.is_damaged:
             self.faults.append(f"member {machine.number} ended by itself: {machine.fatal}")
 
     def fell(self, machine: Machine) -> None:
@@ -488,7 +490,7 @@ def live(world: World, options: Options, script: Callable[[Tier2Cluster], Awaita
     faultpoint.install(cluster.passed)
     gc.disable()
     try:
-        with cluster.log.observed(cluster.running):
+        with members_by_number(), cluster.log.observed(cluster.running):
             trio.run(cluster.run, partial(script, cluster), clock=WorldClock(world))
     finally:
         faultpoint.install(None)

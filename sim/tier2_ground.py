@@ -7,7 +7,8 @@ end, as chance has it. A dead ground does nothing more and tells nobody.
 
 import gc
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from random import Random
 from typing import Protocol, TypeVar
@@ -24,6 +25,7 @@ from net.flush import Pace
 from net.metrics import Metrics
 from net.store.batch import Identity
 from net.telemetry import Logger
+from server import member
 from server.arguments import read_arguments
 from server.config import Config, configure
 from server.ground import Running
@@ -38,6 +40,7 @@ from sim.plan import Options
 from sim.streams import StreamSockets
 from sim.tier2_peers import SimPeers
 from sim.vfs import SimVfs
+from sim.wire_words import numbered
 from sim.world import MemberClock, World
 
 T = TypeVar("T")
@@ -48,6 +51,8 @@ FRAGMENT_BYTES = 4_096
 PROGRESS_MS = 2_000
 REQUEST_MS = 7_000
 ELECTION_MS = 1_000
+_DRAWN_BY = "member_id"
+"""The function by which `server.member` draws the id of a member that joins."""
 DATE = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
@@ -337,6 +342,17 @@ class SimGround:
         """How long the next job takes."""
         traits = self.traits
         return 1 + int(self.chance.expovariate(1 / traits.job_us)) + traits.slow_us
+
+
+@contextmanager
+def members_by_number() -> Generator[None]:
+    """Let a member that joins have the id of the machine that listens at its URL."""
+    drawn = vars(member)[_DRAWN_BY]
+    setattr(member, _DRAWN_BY, numbered)
+    try:
+        yield
+    finally:
+        setattr(member, _DRAWN_BY, drawn)
 
 
 def configured(options: Options) -> Config:

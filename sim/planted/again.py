@@ -92,7 +92,7 @@ def revision_reused_after_an_install() -> Generator[None]:
 @AGAIN.bug(
     "linear",
     row=40,
-    budget=30,
+    budget=4,
     engine="raft",
     workload="register",
     members=5,
