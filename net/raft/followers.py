@@ -32,7 +32,9 @@ class Follower:
     stamp: int = 0
     """The stamp of the newest message to it."""
     rewound_at: int = 0
-    """Its answers to messages up to this stamp say nothing new about where logs differ."""
+    """Its answers to messages up to this stamp say nothing new about where logs differ,"""
+    rewound_after: int = 0
+    """but for those behind this stamp that say: further back."""
     sent_ms: int = 0
     """When it was last sent an Append."""
     heard_ms: int = 0
@@ -48,18 +50,36 @@ class Follower:
     _flying: deque[tuple[int, int]] = field(factory=deque[tuple[int, int]])
     """(stamp, bytes) of entries that it has not answered for."""
     _flying_bytes: int = 0
+    _rewound_to: int = 0
 
     def begin(self, now_ms: int, next_index: int) -> None:
         """A new leader knows nothing of it, and hopes that it has everything."""
         self.match = self.counted = 0
         self.next, self.told = next_index, -1
-        self.rewound_at = self.stamp
+        self.rewound_at = self.rewound_after = self.stamp
         self.heard_ms = now_ms
         self.sent_ms = now_ms
         self.is_open = self.wants_snapshot = False
         self.must_hear = True
         self.snapshot_ms = 0
         self.land_all()
+
+    def rewinds(self, upto: int, stamp: int) -> bool:
+        """It answers that logs match up to some index at most: go back there, if that is news.
+
+        What was under way when it was last sent back is answered in vain. But answers may come
+        in another order: one to the same round that goes further back must count, or two of
+        them send the leader back and forth for ever (a storm did).
+        """
+        goal = max(upto, self.match) + 1
+        if stamp > self.rewound_at:
+            self.rewound_after, self.rewound_at = self.rewound_at, self.stamp
+        elif stamp <= self.rewound_after or goal >= self._rewound_to:
+            return False
+        self.next = self._rewound_to = goal
+        self.must_hear = True
+        self.land_all()
+        return True
 
     def flies(self, size_bytes: int) -> None:
         """Entries of this size were sent with the newest stamp."""

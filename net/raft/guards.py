@@ -9,7 +9,8 @@ pysyncobj loses acknowledged writes in eight ways that are known; each row close
     G3   a member commits no further than the message itself has shown logs to be equal  V1 V3
     G4   what it acknowledges is computed here, from that same comparison                V1 V4
     G5   "logs differ" rewinds a leader only if it answers what was sent after the last
-         rewind, never below what the member is known to hold; a success rewinds nothing V7
+         rewind (or before, and goes deeper: `Follower.rewinds`), never below what the
+         member is known to hold; a success rewinds nothing                              V7
     G6   a leader counts another no further than it is durable itself, and so itself only
          once it is; or than a majority without it is (`countable`)
     G7   one vote per member and term, and only of voters
@@ -83,11 +84,8 @@ def acknowledged(follower: Follower, ack: Ack, *, limit: int, origin: int) -> li
     """Take an answer into the book, and return what the library is told of it (G5, G6)."""
     follower.landed(ack.stamp)
     if ack.differs:
-        if ack.stamp <= follower.rewound_at:
+        if not follower.rewinds(ack.upto, ack.stamp):
             return [_answer(0, rewinds=False, succeeds=False)]
-        follower.rewound_at = follower.stamp
-        follower.next = max(ack.upto, follower.match) + 1
-        follower.land_all()
         return [_answer(follower.next - origin, rewinds=True, succeeds=False)]
     follower.match = max(follower.match, ack.upto)
     follower.next = max(follower.next, follower.match + 1)

@@ -213,9 +213,7 @@ class Leading:
         follower.wants_snapshot = follower.next <= log.base_index
         for each in said:
             inner.deliver(peer, each)
-        if ack.differs:
-            follower.must_hear = True
-        else:
+        if not ack.differs:
             self._count()
             if follower.told >= self._leaving.get(peer, follower.told + 1):
                 self.leaves(peer)
