@@ -62,7 +62,8 @@ class Following:
             else:
                 hint = log.retreat(message.previous - 1, message.previous_term)
                 hint = max(hint, min(replica.commit, message.previous - 1))
-                replica.send(peer, Ack(message.term, hint, True, message.stamp))
+                its_term = log.term_at(hint)
+                replica.send(peer, Ack(message.term, hint, True, message.stamp, its_term))
             return
         matched = max(message.previous + len(message.entries), replica.commit)
         fresh = guards.fresh_of(log, message)

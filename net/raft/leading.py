@@ -207,6 +207,9 @@ class Leading:
         follower = self.follower(peer)
         if ack.upto > log.last_index or ack.stamp > follower.stamp:
             return
+        if ack.differs and ack.upto_term:
+            # Both sides pass over what cannot match: a round trip for each term, not each entry.
+            ack = ack._replace(upto=log.retreat(ack.upto, ack.upto_term))
         follower.heard_ms = replica.now_ms
         inner = replica.inner
         said = guards.acknowledged(follower, ack, limit=self._limit, origin=inner.origin)

@@ -57,6 +57,8 @@ class Ack(NamedTuple):
     upto: int
     differs: bool
     stamp: int
+    upto_term: int = 0
+    """Where logs differ: the term of the sender's entry at `upto`."""
 
 
 class Newcomer(NamedTuple):
@@ -159,7 +161,7 @@ Message = (
 
 _APPEND, _OFFER = 1, 2
 _FIXED: dict[type, tuple[int, Struct]] = {
-    Ack: (3, Struct(">BQQ?Q")),
+    Ack: (3, Struct(">BQQ?QQ")),
     Canvass: (4, Struct(">BQQQ")),
     Support: (5, Struct(">BQ")),
     AskVote: (6, Struct(">BQQQ?")),

@@ -32,7 +32,7 @@ def appends(draw: st.DrawFn) -> Append:
 
 MESSAGES: st.SearchStrategy[Message] = st.one_of(
     appends(),
-    st.builds(wire.Ack, TERMS, NUMBERS, st.booleans(), NUMBERS),
+    st.builds(wire.Ack, TERMS, NUMBERS, st.booleans(), NUMBERS, NUMBERS),
     st.builds(wire.Newcomer, TERMS, NUMBERS),
     st.builds(wire.Canvass, TERMS, NUMBERS, NUMBERS),
     st.builds(wire.Support, TERMS),
