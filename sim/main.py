@@ -120,7 +120,7 @@ def run(
         again_percent=unseed,
         out=out,
         commit=_commit(),
-        marks=expected(tier),
+        marks=expected(tier, engine or ""),
         keep_outcomes=html is not None,
     )
     runner = Runner(batch)

@@ -115,14 +115,16 @@ def journal_loses_its_last_record() -> Generator[None]:
     pack_bytes=200,
     faults=["message", "process"],
     directed=script(
-        *_writes(900, 8_000),
-        *(fault(at, "reset", **{"from": 0, "to": 1}) for at in range(1_000, 8_000, 50)),
-        *(fault(at + 25, "reset", **{"from": 1, "to": 2}) for at in range(1_000, 8_000, 50)),
-        *(fault(at + 12, "reset", **{"from": 0, "to": 2}) for at in range(1_000, 8_000, 50)),
+        *_writes(900, 20_000, 7),
+        *(
+            fault(at, "reset", **{"from": a, "to": b})
+            for a, b, step_ms in ((0, 1, 37), (1, 2, 41), (0, 2, 43))
+            for at in range(1_000, 20_000, 5 * step_ms)
+        ),
         engine="raft",
         clients=8,
         timeout_ms=400,
-        end_ms=9_000,
+        end_ms=21_000,
         link_ms=20,
     ),
 )
