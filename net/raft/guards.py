@@ -87,6 +87,9 @@ def acknowledged(follower: Follower, ack: Ack, *, limit: int, origin: int) -> li
         if not follower.rewinds(ack.upto, ack.stamp):
             return [_answer(0, rewinds=False, succeeds=False)]
         return [_answer(follower.next - origin, rewinds=True, succeeds=False)]
+    if ack.upto > follower.match:
+        # It came on, as by a snapshot that the log was cut past meanwhile: the next may go.
+        follower.snapshot_ms = 0
     follower.match = max(follower.match, ack.upto)
     follower.next = max(follower.next, follower.match + 1)
     counts = counted(follower, limit=limit, origin=origin)
