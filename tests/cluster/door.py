@@ -4,6 +4,7 @@ The rule of this file: it asks and tells what came back, in the simulator's word
 twice; a connection that is lost is made anew within a tenth of a second.
 """
 
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Protocol, cast
@@ -16,6 +17,7 @@ from sim.ops import Op, Result, Unknown
 from sim.wire_words import WATCH, refusal, request, result, seen, watch_request
 
 STATUS_S = 1.0
+LARGE = 1000
 OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
@@ -106,7 +108,7 @@ class Stream:
         """Yield until it ends. Raises LostError then, whatever the reason."""
         try:
             for data in self._call:
-                yield seen(data, 0)
+                yield _lean(seen(data, 0))
             raise LostError("it ended")
         except grpc.RpcError as error:
             raise LostError(str(error.details())) from error
@@ -121,3 +123,15 @@ class Stream:
     def _asked(self, spec: WatchSpec) -> Iterator[bytes]:
         yield watch_request(spec)
         self._over.wait()
+
+
+def _lean(message: Seen) -> Seen:
+    """Keep one copy of each large value, however many witnesses are told of it."""
+    if not any(len(event.kv.value) > LARGE for event in message.events):
+        return message
+    return message._replace(
+        events=tuple(
+            event._replace(kv=event.kv._replace(value=sys.intern(event.kv.value)))
+            for event in message.events
+        )
+    )

@@ -19,12 +19,15 @@ from tests.cluster.trial import Trial, under_load
 PAUSE_S = 3.0
 KILLS = int(os.environ.get("TRINE_KILLS", "100"))
 DOWN_MS = 2000
+MEBIBYTES = 90
+"""More than the log keeps for members a little behind."""
 
 
-def passed(trial: Trial, directory: Path) -> Figures:
+def passed(trial: Trial, directory: Path | None) -> Figures:
     """End a trial and hold it to what it owes; the history stays beside the members' logs."""
     history = trial.finish()
-    write_history(directory / "history.jsonl", history)
+    if directory is not None:
+        write_history(directory / "history.jsonl", history)
     figures = judged(history)
     print(f"\n{figures}")
     assert not figures.verdicts, "\n".join(figures.verdicts)
@@ -69,6 +72,16 @@ def test_leaders_are_paused(tmp_path: Path) -> None:
         for _ in range(20):
             trial.pause_leader(PAUSE_S)
         passed(trial, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_member_that_was_left_far_behind_is_sent_a_snapshot(tmp_path: Path) -> None:
+    with under_load(tmp_path, 3, seed=5) as trial:
+        behind = trial.leave_behind(MEBIBYTES)
+        assert trial.member(behind).log_lines("took over a snapshot")
+        trial.kill_leader()
+        # The history would be half a gigabyte of text.
+        passed(trial, None)
 
 
 @pytest.mark.slow

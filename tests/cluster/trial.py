@@ -6,6 +6,7 @@ wait has a bound. What clients saw is written down by the scribe; `judging` says
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 from attrs import define, field
 
 from sim.history import History
-from sim.ops import Admin, AdminDone, Range, RangeDone
+from sim.ops import Admin, AdminDone, Put, Range, RangeDone
 from tests.cluster.clients import Asker, Client, Keeper, Witness
 from tests.cluster.door import Door
 from tests.cluster.scribe import Scribe
@@ -27,6 +28,7 @@ LOOK_S = 0.02
 FLOWS = 20
 """So many writes acknowledged after a blow: the cluster is at work again."""
 ASKS_S = 15.0
+MEBIBYTE = 1 << 20
 NOBODY = Path("no etcdctl is needed here")
 
 
@@ -45,22 +47,39 @@ class Trial:
 
     def kill_leader(self) -> None:
         """SIGKILL to the leader; start it again once writes flow."""
-        self._lose([self.leader()])
+        self._strike([self.leader()])
 
     def kill_pair(self) -> None:
         """SIGKILL to the leader and to one that follows, at once."""
         leader = self.leader()
-        self._lose([leader, (leader + 1) % len(self.doors)])
+        self._strike([leader, (leader + 1) % len(self.doors)])
 
-    def _lose(self, lost: Sequence[int]) -> None:
-        for number in lost:
-            self.scribe.fault("kill", number, on=True)
-            self.member(number).kill()
+    def leave_behind(self, mebibytes: int) -> int:
+        """SIGKILL to a follower; start it again after so much was written. Return its number."""
+        leader = self.leader()
+        behind = (leader + 1) % len(self.doors)
+        self._kill(behind)
+        writer = self.scribe.process()
+        for number in range(mebibytes):
+            put = Put("big", sys.intern(f"{number}".ljust(MEBIBYTE)))
+            asked = self.scribe.invoke(writer, leader, put)
+            self.scribe.finish(asked, self.doors[leader].ask(put, ASKS_S))
+        self.start(behind)
+        self.wait_back(behind)
+        return behind
+
+    def _strike(self, struck: Sequence[int]) -> None:
+        for number in struck:
+            self._kill(number)
         self.wait_flow()
-        for number in lost:
+        for number in struck:
             self.start(number)
-        for number in lost:
+        for number in struck:
             self.wait_back(number)
+
+    def _kill(self, number: int) -> None:
+        self.scribe.fault("kill", number, on=True)
+        self.member(number).kill()
 
     def pause_leader(self, for_s: float) -> None:
         """SIGSTOP to the leader, for a while."""
@@ -105,7 +124,7 @@ class Trial:
             nonlocal found
             told = [door.status() for door in self.doors]
             leaders = {each.leader for each in told if each is not None}
-            ids = [0 if each is None else each.header.member_id for each in told]
+            ids = [None if each is None else each.header.member_id for each in told]
             found = ids.index(*leaders) if len(leaders) == 1 and leaders <= set(ids) else -1
             return found >= 0
 
