@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from core.errors import Failure
+from core.members import Member
 from core.records import Version
 
 
@@ -132,6 +133,14 @@ class RangeChunk(NamedTuple):
     more: bool = False
 
 
+class MembersAnswer(NamedTuple):
+    """The members by id, once a change of them is applied at `log_index`."""
+
+    revision: int
+    log_index: int
+    members: Sequence[Member]
+
+
 class Done(NamedTuple):
     """Nothing but the header: barriers, expiries, no-ops."""
 
@@ -153,6 +162,7 @@ Answer: TypeAlias = (
     | AlarmAnswer
     | HashKvAnswer
     | RangeChunk
+    | MembersAnswer
     | Done
     | Failure
 )

@@ -2,15 +2,16 @@
 
 A pack is a version byte and its commands, each behind a u32 length. A command is a kind byte
 and the proposal id (origin u64, sequence u64), then its fields: u32 lengths before bytes,
-i64 for numbers, all big-endian. Kinds up to 9 are given; 32 to 63 are kept for users and
-roles, 64 to 79 for named databases. Decoding either gives exactly what was encoded or raises
-`CodecError`: a member that cannot read its log must not guess.
+i64 for numbers, all big-endian. Kinds up to 9 are given, 16 to 21 are `core.member_codec`'s;
+32 to 63 are kept for users and roles, 64 to 79 for named databases. Decoding either gives
+exactly what was encoded or raises `CodecError`: a member that cannot read its log must not guess.
 """
 
 from struct import Struct
 from struct import error as StructError
 from typing import NamedTuple
 
+from core.member_codec import encode_members, read_members
 from core.operations import (
     AlarmSet,
     Command,
@@ -20,10 +21,16 @@ from core.operations import (
     LeaseExpire,
     LeaseGrant,
     LeaseRevoke,
+    MemberAdd,
+    MemberPromote,
+    MemberPublish,
+    MemberRemove,
+    MemberUpdate,
     Noop,
     Operation,
     Put,
     Range,
+    RoleAssign,
     Txn,
 )
 
@@ -161,6 +168,15 @@ def _body(command: Command) -> tuple[int, bytes]:
             return _ALARM_KIND, _ALARM.pack(command.member, command.kind, command.raised)
         case Noop():
             return _NOOP_KIND, b""
+        case (
+            MemberAdd()
+            | MemberRemove()
+            | MemberUpdate()
+            | MemberPromote()
+            | MemberPublish()
+            | RoleAssign()
+        ):
+            return encode_members(command)
 
 
 def _usual_txn(origin: int, sequence: int, txn: Txn) -> list[bytes] | None:
@@ -289,6 +305,8 @@ def _read_command(kind: int, reader: _Reader) -> Command:
             return AlarmSet(member, alarm, reader.flag(raised))
         case 9:
             return Noop()
+        case 16 | 17 | 18 | 19 | 20 | 21:
+            return read_members(kind, reader.take(len(reader.data) - reader.position))
         case _:
             raise ValueError(f"unknown kind {kind}")
 

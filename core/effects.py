@@ -5,7 +5,8 @@ from typing import NamedTuple
 from core.answers import Answer
 from core.errors import Failure
 from core.machine import Applied
-from core.operations import Command, Query
+from core.members import Change
+from core.operations import Command, MembersChange, Query
 from core.watching import Message, WatchStream
 
 
@@ -15,6 +16,15 @@ class Propose(NamedTuple):
     sequence: int
     payload: bytes
     command: Command
+
+
+class ProposeChange(NamedTuple):
+    """Put this encoded command into a pack of its own, which makes a change that Raft sees."""
+
+    sequence: int
+    payload: bytes
+    command: Command
+    change: Change
 
 
 class ReadIndex(NamedTuple):
@@ -50,7 +60,7 @@ class AskLeader(NamedTuple):
 
     number: int
     leader: int
-    query: Query
+    query: Query | MembersChange
 
 
 class EndStream(NamedTuple):
@@ -60,5 +70,7 @@ class EndStream(NamedTuple):
     failure: Failure
 
 
-Effect = Propose | ReadIndex | Reply | Notify | Applied | Erase | AskLeader | EndStream
+Effect = (
+    Propose | ProposeChange | ReadIndex | Reply | Notify | Applied | Erase | AskLeader | EndStream
+)
 """`Applied` itself asks that what a command did is written to the store, with the next batch."""

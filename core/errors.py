@@ -53,6 +53,11 @@ MEMBER_EXISTS = _etcd(FAILED_PRECONDITION, "member ID already exist")
 PEER_URL_EXISTS = _etcd(FAILED_PRECONDITION, "Peer URLs already exists")
 MEMBER_BAD_URLS = _etcd(INVALID_ARGUMENT, "given member URLs are invalid")
 MEMBER_NOT_LEARNER = _etcd(FAILED_PRECONDITION, "can only promote a learner member")
+LEARNER_NOT_READY = _etcd(
+    FAILED_PRECONDITION, "can only promote a learner member which is in sync with leader"
+)
+TOO_MANY_LEARNERS = _etcd(FAILED_PRECONDITION, "too many learner members in cluster")
+NOT_FOR_LEARNERS = _etcd(FAILED_PRECONDITION, "rpc not supported for learner")
 # etcd answers this one with a plain error, which gRPC sends as UNKNOWN.
 NOT_ENOUGH_STARTED = _etcd(UNKNOWN, "re-configuration failed due to not enough started members")
 UNHEALTHY = _etcd(UNAVAILABLE, "unhealthy cluster")
@@ -61,6 +66,8 @@ NO_LEADER = _etcd(UNAVAILABLE, "no leader")
 LEADER_CHANGED = _etcd(UNAVAILABLE, "leader changed")
 STOPPED = _etcd(UNAVAILABLE, "server stopped")
 TIMED_OUT = _etcd(UNAVAILABLE, "request timed out")
+# Not in etcd's table of errors: its server hands the text on as UNKNOWN.
+TIMED_OUT_TRANSFER = _etcd(UNKNOWN, "request timed out, leader transfer took too long")
 TIMED_OUT_LEADER = _etcd(UNAVAILABLE, "request timed out, possibly due to previous leader failure")
 BAD_TRANSFEREE = _etcd(FAILED_PRECONDITION, "bad leader transferee")
 CORRUPT = _etcd(DATA_LOSS, "corrupt cluster")
@@ -68,6 +75,10 @@ AUTH_NOT_ENABLED = _etcd(FAILED_PRECONDITION, "authentication is not enabled")
 DOWNGRADE_BAD_FORMAT = _etcd(INVALID_ARGUMENT, "wrong downgrade target version format")
 DOWNGRADE_BAD_TARGET = _etcd(INVALID_ARGUMENT, "invalid downgrade target version")
 DOWNGRADE_NOT_RUNNING = _etcd(FAILED_PRECONDITION, "no inflight downgrade job")
+
+MEMBERS_FIXED = _etcd(
+    UNIMPLEMENTED, "this member serves alone: start it with --listen-peer-urls to add others"
+)
 
 STREAM_NO_SORT = Failure(UNIMPLEMENTED, "RangeStream does not support custom sort orders")
 STREAM_NO_FILTERS = Failure(UNIMPLEMENTED, "RangeStream does not support revision filters")

@@ -1,11 +1,11 @@
 """All that `Node` is told. Time, chance and ids arrive inside these and nowhere else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from core.answers import Answer
 from core.codec import Proposed
-from core.operations import Command, Query
+from core.operations import Command, MembersChange, Query
 from core.state import State
 from core.watching import WatchCreate, WatchStream
 
@@ -85,7 +85,7 @@ class PeerAsked(NamedTuple):
     """Another member passes on a question that only the leader can answer."""
 
     token: object
-    query: Query
+    query: Query | MembersChange
 
 
 class LeaderTold(NamedTuple):
@@ -99,6 +99,27 @@ class Installed(NamedTuple):
     """Another state, further on in the same log, stands in for this member's own."""
 
     state: State
+
+
+class ChangeOffered(NamedTuple):
+    """A client, or this member itself, asks for a change of members."""
+
+    token: object
+    command: MembersChange
+
+
+class Linked(NamedTuple):
+    """A connection to another member stands, or is gone."""
+
+    peer: int
+    up: bool
+
+
+class Progressed(NamedTuple):
+    """How far the logs of the others are, as this leader knows, and its own: durable indexes."""
+
+    matches: Mapping[int, int]
+    last_index: int
 
 
 class Ticked(NamedTuple):
@@ -162,6 +183,9 @@ Input = (
     | Installed
     | Elected
     | Deposed
+    | ChangeOffered
+    | Linked
+    | Progressed
     | Ticked
     | WatchOpened
     | WatchAsked

@@ -6,6 +6,7 @@ docs/INVARIANTS.md says each in a sentence, with why and where it is asserted. C
 from itertools import pairwise
 
 from core.limits import LEASE_COST_BYTES
+from core.members import configuration, member_hash, removed_hash
 from core.state import HASH_MASK, State, key_bytes, lease_hash, version_bytes
 
 
@@ -14,6 +15,7 @@ def check(state: State) -> None:
     _check_revisions(state)
     _check_keys(state)
     _check_leases(state)
+    _check_members(state)
     if state.scrubbed_revision == state.compact_revision:
         _check_account(state)
 
@@ -63,6 +65,12 @@ def _check_leases(state: State) -> None:
     assert attached == held, "INV-LEASE-KEYS"
 
 
+def _check_members(state: State) -> None:
+    assert state.removed.isdisjoint(state.members), "INV-MEMBER-ONCE"
+    if state.members:
+        assert any(configuration(state.members).values()), "INV-MEMBER-VOTES"
+
+
 def _check_account(state: State) -> None:
     index = state.index
     total = len(state.leases) * LEASE_COST_BYTES
@@ -72,5 +80,7 @@ def _check_account(state: State) -> None:
         live_hash += version.row_hash
     for older in index.history.values():
         total += sum(map(version_bytes, older))
+    live_hash += sum(map(member_hash, state.members.values()))
+    live_hash += sum(map(removed_hash, state.removed))
     assert total == state.resident_bytes, "INV-ACCOUNT-EXACT"
     assert live_hash & HASH_MASK == state.live_hash, "INV-SAME-INDEX-SAME-HASH"

@@ -17,6 +17,9 @@ PACK_BYTES_MAX = 4 << 20
 PROPOSALS_WAITING_MAX = 20_000
 """Commands proposed and not yet applied; beyond it a request is refused as too many."""
 
+CHANGES_WAITING_MAX = 64
+"""Changes of members that wait for the one under way."""
+
 KEY_COST_BYTES = 150
 """Resident bytes of a live key beside its bytes and version: dict, order, room for a history."""
 VERSION_COST_BYTES = 450

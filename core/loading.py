@@ -11,6 +11,7 @@ from attrs import frozen
 
 from core.changelog import ChangeLog
 from core.limits import KEY_COST_BYTES, VERSION_COST_BYTES
+from core.members import BrokenMemberError, from_rows
 from core.records import Version, put_version, put_versions, tombstone
 from core.state import (
     HASH_MASK,
@@ -18,6 +19,8 @@ from core.state import (
     Lease,
     State,
     add_lease,
+    put_member,
+    put_removed,
     version_bytes,
 )
 
@@ -45,6 +48,8 @@ class Facts:
     leases: Sequence[tuple[int, int, int]]
     """(id, granted TTL in seconds, index of the grant)."""
     alarms: Sequence[tuple[int, int]]
+    members: Sequence[tuple[int, bytes]] = ()
+    """Rows of `core.members`."""
 
 
 class BrokenStateError(Exception):
@@ -66,11 +71,23 @@ def load(facts: Facts, chunks: Iterable[Sequence[Row]]) -> tuple[State, list[int
     for lease_id, ttl_s, generation in facts.leases:
         add_lease(state, Lease(lease_id, ttl_s, generation))
     state.alarms = set(facts.alarms)
+    _fill_members(state, facts.members)
     loader = _Loader(state)
     for chunk in chunks:
         loader.take(chunk)
     loader.finish()
     return state, loader.dead
+
+
+def _fill_members(state: State, table: Sequence[tuple[int, bytes]]) -> None:
+    try:
+        members, removed = from_rows(table)
+    except BrokenMemberError as error:
+        raise BrokenStateError(str(error)) from error
+    for member in members.values():
+        put_member(state, member)
+    for member_id in sorted(removed):
+        put_removed(state, member_id)
 
 
 def _versions_of(rows: Sequence[Row]) -> list[Version]:

@@ -4,6 +4,7 @@ Total: for every command that can be decoded it returns, and an error is an answ
 all members. What it needs from outside (ids, terms) travels in the command.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, assert_never
 
 from core.answers import (
@@ -14,6 +15,7 @@ from core.answers import (
     Done,
     LeaseGrantAnswer,
     LeaseRevokeAnswer,
+    MembersAnswer,
     PutAnswer,
     TxnAnswer,
 )
@@ -27,6 +29,7 @@ from core.errors import (
     Failure,
 )
 from core.limits import LEASE_TTL_S_MAX, LEASE_TTL_S_MIN
+from core.members import rows
 from core.operations import (
     AlarmKind,
     AlarmSet,
@@ -36,12 +39,20 @@ from core.operations import (
     LeaseExpire,
     LeaseGrant,
     LeaseRevoke,
+    MemberAdd,
+    MemberPromote,
+    MemberPublish,
+    MemberRemove,
+    MembersChange,
+    MemberUpdate,
     Noop,
     Operation,
     Put,
+    RoleAssign,
     Txn,
 )
 from core.ranges import PageCounts
+from core.reconfiguring import publish, reconfigure
 from core.records import Version
 from core.state import Lease, State, add_lease, drop_lease
 from core.tuples import new
@@ -75,7 +86,13 @@ class CompactedTo(NamedTuple):
     revision: int
 
 
-Fact = LeaseGranted | LeaseGone | AlarmsNow | CompactedTo
+class MembersNow(NamedTuple):
+    """The rows of members and of removed ids, whole."""
+
+    rows: Sequence[tuple[int, bytes]]
+
+
+Fact = LeaseGranted | LeaseGone | AlarmsNow | CompactedTo | MembersNow
 
 
 class Applied(NamedTuple):
@@ -109,6 +126,11 @@ def apply(state: State, command: Command, index: int, term: int, counts: PageCou
             return _set_alarm(state, command)
         case Noop():
             return Applied(Done(state.revision))
+        case MemberPublish():
+            facts = (_members_now(state),) if publish(state, command) else ()
+            return Applied(Done(state.revision), (), facts)
+        case MemberAdd() | MemberRemove() | MemberUpdate() | MemberPromote() | RoleAssign():
+            return _reconfigure(state, command, index)
         case _:
             assert_never(command)
 
@@ -129,9 +151,18 @@ def grows(command: Command) -> bool:
     return type(command) in (Put, LeaseGrant)
 
 
+_BEYOND_ALARMS = frozenset(
+    (
+        AlarmSet, Noop, LeaseExpire,
+        MemberPublish, MemberAdd, MemberRemove, MemberUpdate, MemberPromote, RoleAssign,
+    )
+)  # fmt: skip
+"""What a corrupt cluster still does. Raft has made a change of members whatever is said here."""
+
+
 def _refused_by_alarm(state: State, command: Command) -> Failure | None:
     kinds = {kind for _, kind in state.alarms}
-    if AlarmKind.CORRUPT in kinds and type(command) not in (AlarmSet, Noop, LeaseExpire):
+    if AlarmKind.CORRUPT in kinds and type(command) not in _BEYOND_ALARMS:
         return CORRUPT
     if AlarmKind.NOSPACE in kinds and grows(command):
         return NO_SPACE
@@ -235,3 +266,15 @@ def _set_alarm(state: State, command: AlarmSet) -> Applied:
     return Applied(
         AlarmAnswer(state.revision, changed), (), (AlarmsNow(tuple(sorted(state.alarms))),)
     )
+
+
+def _reconfigure(state: State, command: MembersChange, index: int) -> Applied:
+    failure = reconfigure(state, command)
+    if failure is not None:
+        return Applied(failure)
+    members = [member for _, member in sorted(state.members.items())]
+    return Applied(MembersAnswer(state.revision, index, members), (), (_members_now(state),))
+
+
+def _members_now(state: State) -> MembersNow:
+    return MembersNow(rows(state.members, state.removed))

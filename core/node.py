@@ -11,20 +11,30 @@ answered when it is applied, and it is applied when the log has it durably.
 
 from collections.abc import Callable, Sequence
 
-from attrs import frozen
-
 from core import errors, inputs
 from core.answering import answer_whole, is_local
 from core.answers import Answer, LeaseKeepAliveAnswer, LeaseRevokeAnswer
+from core.asking import Questions
 from core.codec import Proposed, encode
 from core.compaction import is_scrubbed, scrub_step
-from core.effects import AskLeader, Effect, EndStream, Erase, Notify, Propose, ReadIndex, Reply
+from core.effects import (
+    Effect,
+    EndStream,
+    Erase,
+    Notify,
+    Propose,
+    ProposeChange,
+    ReadIndex,
+    Reply,
+)
 from core.errors import Failure
 from core.inputs import Asked, Committed, Input, Offered
 from core.lessor import Lessor
 from core.limits import GROWTH_PER_BYTE_MAX, PROPOSALS_WAITING_MAX
 from core.listing import is_long
 from core.machine import Applied, LeaseGone, LeaseGranted, apply, grows
+from core.members import Change
+from core.membership import OWN, Membership, Standing
 from core.operations import (
     AlarmKind,
     AlarmSet,
@@ -34,6 +44,7 @@ from core.operations import (
     LeaseExpire,
     LeaseKeepAlive,
     LeaseTimeToLive,
+    MembersChange,
     Range,
     RangeStream,
 )
@@ -42,30 +53,14 @@ from core.quota import cost_of
 from core.ranges import PageCounts, read
 from core.records import Version
 from core.rounds import Rounds
+from core.settings import NodeConfig as NodeConfig
 from core.slices import Slices
 from core.state import State
 from core.tuples import new
-from core.watches import WatchHub
+from core.watches import WatchHub, WatchInput
 from core.watching import WatchStream
 
 _NOBODY = object()
-
-
-@frozen
-class NodeConfig:
-    """What a member decides about admission. Sizes in bytes, times in milliseconds."""
-
-    member_id: int
-    origin: int
-    """Drawn at each start: with the sequence it makes proposal ids unique for ever."""
-    quota_bytes: int
-    request_bytes_max: int
-    fragment_bytes: int
-    progress_interval_ms: int
-    request_timeout_ms: int = 0
-    """Who asked this long ago is told that nobody knows; 0: they wait, as in a cluster of one."""
-    election_timeout_ms: int = 0
-    """0: a cluster of one, which misses no leader."""
 
 
 class Node:
@@ -96,14 +91,14 @@ class Node:
         self._patience = Patience(
             request_ms=config.request_timeout_ms, election_ms=config.election_timeout_ms
         )
-        self._questions: dict[int, object] = {}
-        self._question = 0
+        self._questions = Questions()
+        self.membership = Membership(config, self._order)
         self._physical: list[tuple[int, object, Answer]] = []
         self._alarm_proposed = False
         self._steps: dict[type, Callable[..., None]] = {
             Asked: self._ask,
             Offered: self._offer,
-            inputs.Abandoned: self._abandon,
+            inputs.Abandoned: self._slices.abandoned,
             Committed: self._commit,
             inputs.ReadReady: self._read_ready,
             inputs.Refused: self._refuse,
@@ -115,11 +110,14 @@ class Node:
             inputs.Elected: self._elect,
             inputs.Deposed: self._depose,
             inputs.Ticked: self._tick,
+            inputs.ChangeOffered: self._offer_change,
+            inputs.Linked: self.membership.linked,
+            inputs.Progressed: self.membership.progressed,
             inputs.WatchOpened: self._watch_open,
-            inputs.WatchAsked: self._watch_ask,
-            inputs.WatchCanceled: self._watch_cancel,
-            inputs.WatchProgressAsked: self._watch_progress,
-            inputs.WatchClosed: self._watch_close,
+            inputs.WatchAsked: self._watch,
+            inputs.WatchCanceled: self._watch,
+            inputs.WatchProgressAsked: self._watch,
+            inputs.WatchClosed: self._watch,
             inputs.RoomChanged: self._room,
         }
 
@@ -191,29 +189,36 @@ class Node:
             self._alarm_proposed = True
             self._propose(AlarmSet(*alarm, raised=True))
 
-    def _propose(self, command: Command) -> int:
+    def _propose(self, command: Command, change: Change | None = None) -> int:
         self._sequence += 1
         sequence = self._sequence
         payload = encode((self.config.origin, sequence), command)
-        self._effects.append(new(Propose, (sequence, payload, command)))
+        if change is None:
+            self._effects.append(new(Propose, (sequence, payload, command)))
+        else:
+            self._effects.append(ProposeChange(sequence, payload, command, change))
         return sequence
 
     def _refuse(self, given: inputs.Refused) -> None:
         clients_refused = any(sequence in self._waiting for sequence in given.sequences)
         for sequence in given.sequences:
             if sequence in self._waiting:
-                answer = errors.NO_SPACE if given.disk_full else errors.NO_LEADER
+                answer = self.membership.refused(sequence)
+                if given.disk_full:
+                    answer = errors.NO_SPACE
                 self._effects.append(Reply(self._waiting.pop(sequence), answer))
             elif (lease_id := self._expiries.pop(sequence, None)) is not None:
                 self._expiry_decided(lease_id)
             else:
                 self._alarm_proposed = False
+            self.membership.decided(sequence)
         if given.disk_full and (clients_refused or not given.sequences):
             self._raise_nospace()
 
     def _lose(self, given: inputs.Lost) -> None:
         for sequence in given.sequences:
             self._forget(sequence, errors.TIMED_OUT_LEADER)
+            self.membership.decided(sequence)
 
     def _forget(self, sequence: int, answer: Failure) -> None:
         """Wait no longer for a proposal: if it is committed after all, nobody is told."""
@@ -224,9 +229,6 @@ class Node:
             self._expiry_decided(lease_id)
         else:
             self._alarm_proposed = False
-
-    def _abandon(self, given: inputs.Abandoned) -> None:
-        self._slices.abandon(given.token)
 
     # The log.
 
@@ -250,6 +252,7 @@ class Node:
             self.hub.publish(state, changes)
         for reads in self._rounds.applied(index):
             self._answer_all(reads)
+        effects += self._questions.applied(index)
 
     def _resolve(self, proposed: Proposed, answer: Answer) -> None:
         (origin, sequence), command = proposed
@@ -261,6 +264,8 @@ class Node:
             self._alarm_proposed = False
         if origin != self.config.origin:
             return
+        if sequence == self.membership.under_way:
+            self.membership.under_way = 0
         token = self._waiting.pop(sequence, None)
         if token is None:
             return
@@ -293,7 +298,7 @@ class Node:
         if is_local(given.query):
             self._answer(given)
         elif self.leader and type(given.query) in (LeaseKeepAlive, LeaseTimeToLive):
-            self._ask_leader(given)
+            self._effects.append(self._questions.ask(given, self.leader))
         else:
             self._rounds.gather(given)
 
@@ -326,7 +331,7 @@ class Node:
                 self._keep_alive(asked, query.id)
                 return
             case LeaseTimeToLive() if not self.leading_term:
-                self._ask_leader(asked)
+                self._effects.append(self._questions.ask(asked, self.leader))
                 return
             case HashKv():
                 answer = self._slices.open_hash(state, token, query)
@@ -342,7 +347,7 @@ class Node:
     def _keep_alive(self, asked: Asked, lease_id: int) -> None:
         if not self.leading_term:
             # Only who keeps the deadlines can promise time.
-            self._ask_leader(asked)
+            self._effects.append(self._questions.ask(asked, self.leader))
             return
         lease = self.state.leases.get(lease_id)
         if lease is not None and lease_id in self.lessor.expiring:
@@ -369,8 +374,9 @@ class Node:
         self.leading_term = given.term
         self.leader = 0
         self._patience.leader_known()
-        self._lose_questions()
+        self._effects += self._questions.lose()
         self.lessor.promote(self.state.leases)
+        self._effects += self.membership.elected()
 
     def _depose(self, given: inputs.Deposed) -> None:
         self.leading_term = 0
@@ -380,36 +386,39 @@ class Node:
             self._patience.leader_lost(self.now_ms)
         if given.leader != self.leader:
             self.leader = given.leader
-            self._lose_questions()
+            self._effects += self._questions.lose()
+        self._effects += self.membership.deposed()
         self.lessor.demote()
         self._expiries.clear()
         for lease_id in list(self._parked):
             self._wake_parked(lease_id)
 
-    def _ask_leader(self, asked: Asked) -> None:
-        """Pass on what only the leader can answer. Nobody renews a lease where nobody leads."""
-        if not self.leader:
-            self._effects.append(Reply(asked.token, errors.NO_LEADER))
-            return
-        self._question += 1
-        self._questions[self._question] = asked.token
-        self._effects.append(AskLeader(self._question, self.leader, asked.query))
-
     def _peer_ask(self, given: inputs.PeerAsked) -> None:
-        if self.leading_term:
-            self._rounds.gather(Asked(given.token, given.query))
+        token, query = given
+        if not self.leading_term:
+            self._effects.append(Reply(token, errors.NO_LEADER))
+        elif isinstance(query, MembersChange):
+            self._offer_change(inputs.ChangeOffered(token, query))
         else:
-            self._effects.append(Reply(given.token, errors.NO_LEADER))
+            self._rounds.gather(Asked(token, query))
 
     def _leader_told(self, given: inputs.LeaderTold) -> None:
-        token = self._questions.pop(given.number, _NOBODY)
-        if token is not _NOBODY:
-            self._effects.append(Reply(token, given.answer))
+        self._effects += self._questions.told(*given, self.state.applied_index)
 
-    def _lose_questions(self) -> None:
-        for token in self._questions.values():
-            self._effects.append(Reply(token, errors.LEADER_CHANGED))
-        self._questions.clear()
+    def _offer_change(self, given: inputs.ChangeOffered) -> None:
+        if self.leading_term:
+            self._effects += self.membership.ask(*given, self._standing())
+        else:
+            self._effects.append(self._questions.ask(given, self.leader))
+
+    def _order(self, token: object, command: Command, change: Change | None) -> int:
+        sequence = self._propose(command, change)
+        if token is not OWN:
+            self._waiting[sequence] = token
+        return sequence
+
+    def _standing(self) -> Standing:
+        return Standing(self.state, self.leading_term, self.leader)
 
     def _install(self, given: inputs.Installed) -> None:
         told = self.state.revision
@@ -428,7 +437,7 @@ class Node:
 
     def advance(self, now_ms: int) -> None:
         """Move the clock alone: what a turn's inputs renew is renewed from now on."""
-        self.now_ms = now_ms
+        self.now_ms = self.membership.now_ms = now_ms
         self.lessor.advance(now_ms)
 
     def next_due_ms(self) -> int | None:
@@ -436,13 +445,14 @@ class Node:
         due = self.lessor.next_due_ms()
         if due is not None:
             due += self.now_ms
-        for other in (self.hub.next_tick_ms(), self._patience.next_due_ms()):
+        others = (self.hub.next_tick_ms(), self._patience.next_due_ms())
+        for other in (*others, self.membership.next_due_ms(self._standing())):
             if other is not None and (due is None or other < due):
                 due = other
         return due
 
     def _tick(self, given: inputs.Ticked) -> None:
-        self.now_ms = given.now_ms
+        self.now_ms = self.membership.now_ms = given.now_ms
         if self.config.request_timeout_ms:
             self._lose_patience(given.now_ms)
         due = self.lessor.tick(given.now_ms, self.state.leases)
@@ -450,10 +460,11 @@ class Node:
             command = LeaseExpire(lease.id, self.leading_term, lease.generation)
             self._expiries[self._propose(command)] = lease.id
         self.hub.tick(self.state, given.now_ms)
+        self._effects += self.membership.keep(self._standing())
 
     def _lose_patience(self, now_ms: int) -> None:
         """Tell who has waited too long that nobody knows; end streams that miss a leader."""
-        asked = Overdue(self._sequence, self._rounds.newest, self._question)
+        asked = Overdue(self._sequence, self._rounds.newest, self._questions.newest)
         self._patience.mark(now_ms, asked)
         overdue = self._patience.overdue(now_ms)
         if overdue is not None:
@@ -461,8 +472,7 @@ class Node:
                 self._forget(sequence, errors.TIMED_OUT)
             for late in self._rounds.lose_to(overdue.round):
                 self._effects.append(Reply(late.token, errors.TIMED_OUT))
-            for number in [each for each in self._questions if each <= overdue.question]:
-                self._effects.append(Reply(self._questions.pop(number), errors.TIMED_OUT))
+            self._effects += self._questions.overdue(overdue.question)
         if self._patience.is_leaderless(now_ms):
             for stream in [each for each in self.hub.streams if each.wants_leader]:
                 self.hub.close(stream)
@@ -478,17 +488,8 @@ class Node:
             return
         self.hub.open(stream, self.now_ms, given.jitter_ms)
 
-    def _watch_ask(self, given: inputs.WatchAsked) -> None:
-        self.hub.create(self.state, given.stream, given.want)
-
-    def _watch_cancel(self, given: inputs.WatchCanceled) -> None:
-        self.hub.cancel(self.state, given.stream, given.watch_id)
-
-    def _watch_progress(self, given: inputs.WatchProgressAsked) -> None:
-        self.hub.request_progress(self.state, given.stream)
-
-    def _watch_close(self, given: inputs.WatchClosed) -> None:
-        self.hub.close(given.stream)
+    def _watch(self, given: WatchInput) -> None:
+        self.hub.take(self.state, given)
 
     def _room(self, given: inputs.RoomChanged) -> None:
         if isinstance(given.stream, WatchStream):

@@ -7,6 +7,8 @@ construction once `core.checks` has passed them.
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
+from core.members import MemberRole
+
 
 class SortOrder(IntEnum):
     """How a range is sorted; numbers are etcd's."""
@@ -155,8 +157,75 @@ class Noop(NamedTuple):
     """Change nothing; what a new leader commits first."""
 
 
+class MemberAdd(NamedTuple):
+    """Make a member; the shell has drawn its id. A learner only if so many are not there yet.
+
+    Who founds a cluster is a voter from the start; who is to be one later joins first.
+    """
+
+    id: int
+    peer_urls: tuple[str, ...]
+    role: int = MemberRole.VOTER
+    learners_max: int = 1
+    name: str = ""
+    client_urls: tuple[str, ...] = ()
+
+
+class MemberRemove(NamedTuple):
+    """End a member; its id is never given again."""
+
+    id: int
+
+
+class MemberUpdate(NamedTuple):
+    """Change where other members reach a member."""
+
+    id: int
+    peer_urls: tuple[str, ...]
+
+
+class MemberPromote(NamedTuple):
+    """Make a learner a voter."""
+
+    id: int
+
+
+class MemberPublish(NamedTuple):
+    """What a member tells of itself: its name, and where clients reach it."""
+
+    id: int
+    name: str
+    client_urls: tuple[str, ...]
+    failure_domain: int = 0
+
+
+class RoleAssign(NamedTuple):
+    """Keep a member for something else, if it is kept for `was`: else this came too late.
+
+    The leader fills in `was`. Raft is told only where a vote comes or goes: a command that waited
+    somewhere while the role changed must not change it alone.
+    """
+
+    id: int
+    role: int
+    was: int = -1
+
+
+MembersChange: TypeAlias = MemberAdd | MemberRemove | MemberUpdate | MemberPromote | RoleAssign
+"""Commands that the leader admits one at a time, each checked against the table it will meet."""
+
 Command: TypeAlias = (
-    Put | DeleteRange | Txn | Compact | LeaseGrant | LeaseRevoke | LeaseExpire | AlarmSet | Noop
+    Put
+    | DeleteRange
+    | Txn
+    | Compact
+    | LeaseGrant
+    | LeaseRevoke
+    | LeaseExpire
+    | AlarmSet
+    | Noop
+    | MemberPublish
+    | MembersChange
 )
 
 

@@ -11,6 +11,7 @@ from core.answers import Answer
 from core.effects import Reply
 from core.errors import Failure
 from core.hashing import HashJob, hash_step, open_hash
+from core.inputs import Abandoned
 from core.listing import Listing, next_slice, open_listing
 from core.operations import HashKv, Range
 from core.ranges import PageCounts, read
@@ -65,8 +66,9 @@ class Slices:
         if cursor is not None:
             cursor.blocked = blocked
 
-    def abandon(self, token: object) -> None:
+    def abandoned(self, given: Abandoned) -> None:
         """Nobody waits for this answer any more."""
+        token = given.token
         self._cursors.pop(token, None)
         self._hashes = [job for job in self._hashes if job.token is not token]
 

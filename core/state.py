@@ -12,6 +12,7 @@ from attrs import define, field
 from core.changelog import ChangeLog
 from core.index import KeyIndex
 from core.limits import KEY_COST_BYTES, LEASE_COST_BYTES, VERSION_COST_BYTES
+from core.members import Member, member_hash, removed_hash
 from core.records import Version
 
 HASH_MASK = (1 << 64) - 1
@@ -50,13 +51,17 @@ class State:
     leases: dict[int, Lease] = field(factory=dict[int, Lease])
     alarms: set[tuple[int, int]] = field(factory=set[tuple[int, int]])
     """(member, kind); never iterated unsorted."""
+    members: dict[int, Member] = field(factory=dict[int, Member])
+    """Who the cluster is; empty where nobody has said so, as in a log of fixed members."""
+    removed: set[int] = field(factory=set[int])
+    """Ids that were members and never are again; never iterated unsorted."""
     resident_bytes: int = 0
     """The account that the quota bounds: equal on all members."""
     live_hash: int = 0
     chain_hash: int = 0
 
     def state_hash(self) -> int:
-        """Return 64 bits over live rows, leases, history and the compact revision; O(1)."""
+        """Return 64 bits over live rows, leases, members, history, the compact revision; O(1)."""
         mixed = (self.live_hash * CHAIN_FACTOR) ^ self.chain_hash ^ (self.compact_revision << 20)
         return (mixed * CHAIN_FACTOR + self.revision) & HASH_MASK
 
@@ -88,3 +93,24 @@ def drop_lease(state: State, lease: Lease) -> None:
     del state.leases[lease.id]
     state.live_hash = (state.live_hash - lease_hash(lease.id, lease.ttl_s)) & HASH_MASK
     state.resident_bytes -= LEASE_COST_BYTES
+
+
+def put_member(state: State, member: Member) -> None:
+    """Enter a member into the table, in place of what it was."""
+    known = state.members.get(member.id)
+    change = member_hash(member) - (0 if known is None else member_hash(known))
+    state.members[member.id] = member
+    state.live_hash = (state.live_hash + change) & HASH_MASK
+
+
+def drop_member(state: State, member_id: int) -> None:
+    """Take a member out of the table; its id is used up."""
+    known = state.members.pop(member_id)
+    state.live_hash = (state.live_hash - member_hash(known)) & HASH_MASK
+    put_removed(state, member_id)
+
+
+def put_removed(state: State, member_id: int) -> None:
+    """Enter an id that is used up."""
+    state.removed.add(member_id)
+    state.live_hash = (state.live_hash + removed_hash(member_id)) & HASH_MASK

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from operator import attrgetter
 
 from core.errors import WATCH_COMPACTED, WATCH_DUPLICATE_ID, WATCH_EMPTY_RANGE
+from core.inputs import WatchAsked, WatchCanceled, WatchClosed, WatchProgressAsked
 from core.keys import EVERYTHING_ABOVE
 from core.limits import WATCH_MESSAGE_BYTES, WATCH_SLICE_REVISIONS
 from core.matching import RangeMap
@@ -43,6 +44,9 @@ _Before = Callable[[Version], Version | None]
 _next_revision = attrgetter("next")
 
 
+WatchInput = WatchAsked | WatchCanceled | WatchProgressAsked | WatchClosed
+
+
 class WatchHub:
     """All watch streams of one member. What it wants sent gathers in `outbox`, in order."""
 
@@ -69,6 +73,18 @@ class WatchHub:
         for watcher in list(stream.watchers.values()):
             self._drop(watcher)
         self.streams.pop(stream, None)
+
+    def take(self, state: State, given: WatchInput) -> None:
+        """Do what a client asks of one of its streams."""
+        match given:
+            case WatchAsked(stream, want):
+                self.create(state, stream, want)
+            case WatchCanceled(stream, watch_id):
+                self.cancel(state, stream, watch_id)
+            case WatchProgressAsked(stream):
+                self.request_progress(state, stream)
+            case WatchClosed(stream):
+                self.close(stream)
 
     def create(self, state: State, stream: WatchStream, want: WatchCreate) -> None:
         """Start a watcher, or say in the stream why not."""

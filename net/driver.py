@@ -13,12 +13,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 
 from core import inputs as core_inputs
-from core.effects import AskLeader, Effect, EndStream, Erase, Notify, Propose, ReadIndex, Reply
+from core.effects import (
+    AskLeader,
+    Effect,
+    EndStream,
+    Erase,
+    Notify,
+    Propose,
+    ProposeChange,
+    ReadIndex,
+    Reply,
+)
 from core.ids import Index, MemberId, Term
 from core.inputs import Committed, Input, ReadReady, Ticked
 from core.machine import Applied
+from core.members import configuration, fits
 from core.node import Node
 from net import replicator as raft
+from net.changes import change_of
+from net.correspondence import Correspondence, progress_of
 from net.disk import DiskFull
 from net.faultpoint import faultpoint
 from net.flush import Pace, StoreBuffer
@@ -26,14 +39,12 @@ from net.journal import PACK as PACK_FRAME
 from net.journal import Frame, HardState, Journal, SnapshotMark, StoreSwitch
 from net.metrics import Metrics
 from net.packs import Packs
-from net.questions import Remote, decode_answer, decode_question, encode_answer, encode_question
 from net.replicator import Replicator
 from net.store.store import Store
 from net.tally import Scrubs, count_applied, count_facts, count_reads
 from net.turns import (
-    ASK,
     RAFT,
-    TELL,
+    LeadershipTo,
     PeerDown,
     PeerMessage,
     PeerUp,
@@ -78,8 +89,9 @@ class Driver:
         self.on_disk_full: Callable[[], None] = lambda: None
         """Gives up the reserve, so that the next batch (the alarm, deletes) finds room."""
         self._pace = pace
-        self._packs = Packs(node.config.origin)
+        self._packs = Packs(node.config.origin, node.config.request_timeout_ms)
         self._raft_inputs: list[raft.RaftInput] = [raft.Tick()]
+        self._reads: list[raft.ReadIndex] = []
         self._unsynced: deque[tuple[int, int, Callable[[], None] | None]] = deque()
         """(batch number, the engine's sequence or 0, what waits for it) in order."""
         self._appended = 0
@@ -90,12 +102,7 @@ class Driver:
         self._last_tick_ms = -TICK_MS
         self._tick_at_ms = 0
         self._engine_due_ms: int | None = None
-        self._persisted = 0
-        """The engine's last sequence that is durable."""
-        self._gated: deque[tuple[int, PeerMessage]] = deque()
-        """Messages that wait for a sequence to be durable, in order."""
-        self._remote = 0
-        """How many questions of other members are open."""
+        self._letters = Correspondence()
         self._staged: list[Staged] = []
         """Snapshots received that the engine has not judged yet, or that wait for room."""
         self._installing: tuple[int, int] | None = None
@@ -107,7 +114,8 @@ class Driver:
             PeerUp: self._link,
             PeerDown: self._link,
             SnapshotArrived: self._snapshot_arrived,
-            SnapshotGone: self._snapshot_gone,
+            SnapshotGone: self._tell_engine,
+            LeadershipTo: self._tell_engine,
         }
         self._io = Io()
         self._hold_flushes = False
@@ -139,7 +147,7 @@ class Driver:
             self._perform(reads, now_ms)
         if now_ms >= self._tick_at_ms:
             self._tick(now_ms)
-        self._propose_batch()
+        self._propose_batch(now_ms)
         if self._raft_inputs:
             self._step_engine(now_ms)
         if has_work := node.has_work():
@@ -151,8 +159,8 @@ class Driver:
         if self._unsynced and not self._syncing:
             self._syncing = True
             io.sync = self._appended
-        if self._remote:
-            self._tell_peers()
+        if self._letters.asked:
+            self._letters.tell(io)
         io.busy = (has_work and node.has_work()) or bool(self._raft_inputs)
         io.next_deadline_ms = self._next_deadline(now_ms)
         return io
@@ -200,13 +208,14 @@ class Driver:
                         count_facts(self.metrics, effect.facts)
             elif type(effect) is Propose:
                 self._packs.waiting.append(effect)
+            elif type(effect) is ProposeChange:
+                self._packs.changes.append(effect)
             elif isinstance(effect, Notify):
                 io.notices.append(effect)
             elif isinstance(effect, ReadIndex):
-                self._raft_inputs.append(raft.ReadIndex(effect.round))
+                self._reads.append(raft.ReadIndex(effect.round))
             elif isinstance(effect, AskLeader):
-                question = encode_question(effect.number, effect.query)
-                io.sends.append(PeerMessage(effect.leader, ASK, question))
+                self._letters.ask(io, effect)
             elif isinstance(effect, EndStream):
                 io.ended.append((effect.stream, effect.failure))
             else:
@@ -220,19 +229,30 @@ class Driver:
         self._step_engine(now_ms)
         self._last_tick_ms = now_ms
         self._raft_inputs.append(raft.Tick())
+        if (progressed := progress_of(self.engine, self.journal.last_index)) is not None:
+            self._perform(self.node.step(progressed), now_ms)
         self._perform(self.node.step(Ticked(now_ms)), now_ms)
         if self._installing is not None:
             self._install(self._installing)
 
     # Packs on their way to the log.
 
-    def _propose_batch(self) -> None:
-        """Hand the waiting commands to the engine, unless a sync is under way: then they gather."""
+    def _propose_batch(self, now_ms: int) -> None:
+        """Hand reads and commands on: the latter once no sync is under way, all to a leader."""
         packs = self._packs
-        if not packs.waiting or self._syncing:
+        if late := packs.late(now_ms):
+            self._perform(self.node.step(core_inputs.Refused(late, disk_full=False)), now_ms)
+        if packs.patience_ms and not self.engine.role.leader:
+            packs.hold(now_ms)
             return
-        self.metrics.batch_commands.observe(len(packs.waiting))
+        packs.release(now_ms)
+        self._raft_inputs += self._reads
+        self._reads.clear()
+        if self._syncing or not (packs.waiting or packs.changes):
+            return
+        self.metrics.batch_commands.observe(len(packs.waiting) + len(packs.changes))
         self._raft_inputs += packs.make()
+        self._raft_inputs += packs.make_changes()
 
     def _step_engine(self, now_ms: int) -> None:
         """Step the engine until it has nothing more to say at this moment."""
@@ -246,7 +266,7 @@ class Driver:
                     refused = refused or persist.sequence
             for peer, data, after in out.send:
                 if not refused or after < refused:
-                    self._send(PeerMessage(peer, RAFT, data), after)
+                    self._letters.send(self._io, PeerMessage(peer, RAFT, data), after)
             if out.install is not None:
                 self._install(out.install)
             for outcome in out.resolved:
@@ -255,7 +275,8 @@ class Driver:
                 lead: Input = core_inputs.Deposed(out.role.term, out.role.leader)
                 if out.role.is_leader:
                     lead = core_inputs.Elected(out.role.term)
-                self._perform(self.node.step(lead), now_ms)
+                late = core_inputs.Refused(self._packs.outdated(), disk_full=False)
+                self._perform(chain(self.node.step(late), self.node.step(lead)), now_ms)
             for entry in out.apply:
                 self._apply(entry, now_ms)
             for token, index in out.read_ready:
@@ -267,6 +288,8 @@ class Driver:
                 self._perform(self.node.step(core_inputs.ReadLost(token)), now_ms)
             if out.send_snapshot:
                 self._io.snapshots += out.send_snapshot
+            if out.transferred:
+                self._io.transferred += out.transferred
             self._engine_due_ms = out.next_deadline_ms
             if self._staged and self._installing is None:
                 for staged in self._staged:
@@ -291,9 +314,7 @@ class Driver:
             return True
         if refused or not self._append(frames):
             self._raft_inputs.append(raft.PersistRefused(persist.sequence))
-            # What depended on it must never leave.
-            while self._gated and self._gated[-1][0] >= persist.sequence:
-                self._gated.pop()
+            self._letters.withdraw(persist.sequence)
             return False
         self._unsynced.append((self._appended, persist.sequence, None))
         self.metrics.wal_write_bytes += sum(len(frame.payload) + 32 for frame in frames)
@@ -336,14 +357,15 @@ class Driver:
         while self._unsynced and self._unsynced[0][0] <= given.batch:
             _, sequence, then = self._unsynced.popleft()
             if sequence:
-                self._persisted = sequence
+                self._letters.persisted(self._io, sequence)
                 self._raft_inputs.append(raft.Persisted(sequence))
             if then is not None:
                 then()
-        while self._gated and self._gated[0][0] <= self._persisted:
-            self._io.sends.append(self._gated.popleft()[1])
 
     def _resolved(self, outcome: raft.Outcome, now_ms: int) -> None:
+        may_wait = outcome.refused and not self.disk_full
+        if may_wait and self._packs.take_back(outcome.token, now_ms):
+            return
         sequences = self._packs.give_up(outcome.token)
         self.metrics.proposals_failed_total += len(sequences)
         if sequences:
@@ -357,50 +379,29 @@ class Driver:
         effects = self.node.step(Committed(entry.index, entry.term, commands))
         count_applied(self.metrics, commands, self.clock_us() - began_us)
         self._perform(effects, now_ms)
+        if (change := change_of(entry.payload)) is not None:
+            assert fits(self.node.state.members, change), "INV-CHANGE-FITS"
         faultpoint("apply.after")
 
     # Other members.
 
-    def _send(self, message: PeerMessage, after: int) -> None:
-        """Let a message leave once what it promises is durable: INV-SEND-AFTER-PERSIST."""
-        if after <= self._persisted:
-            self._io.sends.append(message)
-        else:
-            self._gated.append((after, message))
-
     def _link(self, given: PeerUp | PeerDown) -> None:
-        up = isinstance(given, PeerUp)
-        self._raft_inputs.append(raft.LinkUp(given.peer) if up else raft.LinkDown(given.peer))
+        peer, up = given.peer, isinstance(given, PeerUp)
+        self._raft_inputs.append(raft.LinkUp(peer) if up else raft.LinkDown(peer))
+        self._perform(self.node.step(core_inputs.Linked(peer, up)), self.node.now_ms)
 
     def _hear(self, given: PeerMessage) -> None:
-        peer, channel, data = given
-        if channel == RAFT:
-            self._raft_inputs.append(raft.Receive(peer, data))
-        elif channel == ASK:
-            number, query = decode_question(data)
-            self._remote += 1
-            self._perform(self.node.step(core_inputs.PeerAsked(Remote(peer, number), query)), 0)
-        elif channel == TELL:
-            self._perform(self.node.step(core_inputs.LeaderTold(*decode_answer(data))), 0)
+        heard = self._letters.heard(given)
+        if isinstance(heard, raft.Receive):
+            self._raft_inputs.append(heard)
+        elif heard is not None:
+            self._perform(self.node.step(heard), self.node.now_ms)
 
-    def _tell_peers(self) -> None:
-        """Send the answers that wait on other members there."""
-        io = self._io
-        here: list[Reply] = []
-        for reply in io.replies:
-            token = reply.token
-            if isinstance(token, Remote):
-                self._remote -= 1
-                answer = encode_answer(token.number, reply.answer)
-                io.sends.append(PeerMessage(token.peer, TELL, answer))
-            else:
-                here.append(reply)
-        io.replies = here
+    def _tell_engine(self, given: SnapshotGone | LeadershipTo) -> None:
+        is_sent = isinstance(given, SnapshotGone)
+        self._raft_inputs.append(raft.SnapshotSent(*given) if is_sent else raft.Transfer(*given))
 
     # Snapshots of other members.
-
-    def _snapshot_gone(self, given: SnapshotGone) -> None:
-        self._raft_inputs.append(raft.SnapshotSent(given.peer, given.well))
 
     def _snapshot_arrived(self, given: SnapshotArrived) -> None:
         staged = given.staged
@@ -430,7 +431,8 @@ class Driver:
             now_ms = self.node.now_ms
             self.buffer.erase(dead, scrubbed=state.compact_revision, done=True, now_ms=now_ms)
         self._perform(self.node.step(core_inputs.Installed(state)), 0)
-        self._raft_inputs.append(raft.SnapshotInstalled(staged.index))
+        members = configuration(state.members) or None
+        self._raft_inputs.append(raft.SnapshotInstalled(staged.index, members))
         faultpoint("install.after")
 
     # Housekeeping, in slices.
@@ -472,13 +474,10 @@ class Driver:
                 self._note_full()
                 return
             assert isinstance(done.result, int), "INV-JOB-RESULT"
-            self._drop_log(done.result)
+            # The store holds everything up to here for good: the journal need not.
+            self._raft_inputs.append(raft.SnapshotTaken(done.result, 0))
         elif done.kind == "prepare":
             self._preparing = False
-
-    def _drop_log(self, durable_index: int) -> None:
-        """The store holds everything up to here for good: the journal need not."""
-        self._raft_inputs.append(raft.SnapshotTaken(durable_index, 0))
 
     def _next_deadline(self, now_ms: int) -> int:
         tick_at = self._last_tick_ms + TICK_MS

@@ -9,11 +9,12 @@ times the CPU of all the puts that had replaced them (220 us an update against 6
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 from attrs import frozen
 
 from core.index import KeyIndex
-from core.machine import AlarmsNow, Applied, CompactedTo, LeaseGone, LeaseGranted
+from core.machine import AlarmsNow, Applied, CompactedTo, LeaseGone, LeaseGranted, MembersNow
 from core.state import State
 from net.disk import DiskFull
 from net.faultpoint import faultpoint
@@ -60,6 +61,7 @@ class StoreBuffer:
         """Of each freed compaction: its dead rows, the last first, and how far it freed."""
         self._leases: dict[int, tuple[int, int] | None] = {}
         self._alarms: tuple[tuple[int, int], ...] | None = None
+        self._members: Sequence[tuple[int, bytes]] | None = None
         self._sealed: deque[Batch] = deque()
         self._since_ms: int | None = None
         self._not_before_ms = 0
@@ -90,6 +92,8 @@ class StoreBuffer:
                     self._leases[lease_id] = None
                 case AlarmsNow(alarms):
                     self._alarms = alarms
+                case MembersNow(rows):
+                    self._members = rows
                 case CompactedTo():
                     pass  # Every batch says the compact revision.
 
@@ -186,6 +190,7 @@ class StoreBuffer:
             leases_put=[(lease_id, *found) for lease_id, found in self._leases.items() if found],
             leases_gone=[lease_id for lease_id, found in self._leases.items() if not found],
             alarms=self._alarms,
+            members=self._members,
             scrubbed=scrubbed,
             chain_hash=state.chain_hash.to_bytes(8, "big"),
             notes={STATE_NOTE: f"{state.state_hash():016x}"},
@@ -194,6 +199,7 @@ class StoreBuffer:
         self._changes = []
         self._leases = {}
         self._alarms = None
+        self._members = None
         self._since_ms = now_ms if self._doomed else None
 
     def _write_oldest(self, store: Store, now_ms: int) -> bool:

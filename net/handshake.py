@@ -21,7 +21,7 @@ from typing import Final
 import attrs
 import outcome
 
-from net.listen import Listener, PeerInfo
+from net.listen import Listener, PeerInfo, Role
 from net.syncer import Jobs
 from net.telemetry import Logger
 from net.tls import certificate_names
@@ -71,6 +71,8 @@ class Handshakes:
         self._now_s = now_s
         self._timeout_s = timeout_s
         self._pending: dict[int, _Handshake] = {}
+        self.members_pending = 0
+        """How many are of listeners for members."""
         self.done: deque[tuple[ssl.SSLSocket, PeerInfo]] = deque()
 
     def __len__(self) -> int:
@@ -84,6 +86,7 @@ class Handshakes:
         expires_s = self._now_s() + self._timeout_s
         shake = _Handshake(sock, sock.fileno(), listener, address, expires_s)
         self._pending[shake.handle] = shake
+        self.members_pending += listener.role is Role.PEER
         self._poll.register(shake.handle, select.EPOLLIN | select.EPOLLONESHOT)
 
     def ready(self, handle: int) -> None:
@@ -168,7 +171,7 @@ class Handshakes:
         if refusal is not None:
             self._drop(shake, refusal)
             return
-        del self._pending[shake.handle]
+        self._forget(shake)
         peer = PeerInfo(
             shake.address,
             listener.role,
@@ -188,6 +191,10 @@ class Handshakes:
             listener=str(shake.listener.url),
             error=reason,
         )
-        del self._pending[shake.handle]
+        self._forget(shake)
         self._poll.unregister(shake.handle)
         shake.sock.close()
+
+    def _forget(self, shake: _Handshake) -> None:
+        del self._pending[shake.handle]
+        self.members_pending -= shake.listener.role is Role.PEER

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from net.replicator import (
+    ChangeMember,
+    Configuration,
     Entry,
     HardState,
     LogBounds,
@@ -22,6 +24,7 @@ from net.replicator import (
     Role,
     SnapshotTaken,
     Tick,
+    Transfer,
 )
 
 
@@ -50,11 +53,21 @@ class LocalEngine:
         """The last durable index."""
         return self._commit_index
 
+    @property
+    def members(self) -> Configuration:
+        """See Replicator: itself."""
+        return {self._member_id: True}
+
+    def match_of(self, member: int) -> int:
+        """See Replicator: nobody else."""
+        return 0
+
     def step(self, now_ms: int, inputs: Sequence[RaftInput]) -> RaftOutput:
         """Order what was proposed; hand out what became durable."""
         persists: list[Persist] = []
         applied: list[Entry] = []
         resolved: list[Outcome] = []
+        transferred: list[tuple[int, bool]] = []
         was_leading = self._leading
         for given in inputs:
             match given:
@@ -69,6 +82,10 @@ class LocalEngine:
                     resolved += self._withdraw(sequence)
                 case ReadIndex(token):
                     self._reads.append(token)
+                case ChangeMember(token, _, _):
+                    resolved.append(Outcome(token, refused=True))
+                case Transfer(token, target):
+                    transferred.append((token, self._leading and target == self._member_id))
                 case SnapshotTaken(index, _):
                     persists.append(Persist(0, drop_to=index))
                 case Tick() if not self._campaigning:
@@ -82,7 +99,7 @@ class LocalEngine:
             ready = [(token, self._commit_index) for token in self._reads]
             self._reads.clear()
         role = self.role if self._leading != was_leading else None
-        return RaftOutput(persists, (), applied, ready, resolved, role)
+        return RaftOutput(persists, (), applied, ready, resolved, role, transferred=transferred)
 
     def _next(self, payload: bytes) -> Entry:
         self._last_index += 1

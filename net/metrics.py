@@ -233,6 +233,13 @@ class Metrics:
 
     rpc: dict[str, RpcMetrics] = attrs.field(factory=lambda: rpc_table(has_handling=False))
 
+    def peer(self, member: int) -> PeerMetrics:
+        """Return the counters of one other member."""
+        counts = self.peers.get(member)
+        if counts is None:
+            counts = self.peers[member] = PeerMetrics()
+        return counts
+
     def observe_apply(self, op: str, us: int, *, ok: bool) -> None:
         """Count one applied command under etcd's name of its operation ("Put", "Txn", ...)."""
         histogram = self.apply_us.get((op, ok))

@@ -47,6 +47,9 @@ LINGER_BYTES_MAX: Final = 256 << 10
 """Thrown away of who goes on talking meanwhile: then it is a flood, and is cut off."""
 STALL_MS_MAX: Final = 30_000
 """How long last words wait for a socket that takes nothing."""
+UNDECIDED_PEERS_MAX: Final = 32
+"""Connections of members at once that have said nothing: who is a member speaks first."""
+PEERS_LOG_MS: Final = 5_000
 SWEEP_MS: Final = 100
 """Between two looks at the deadlines of all connections."""
 SWEEP_CONNECTIONS: Final = 100
@@ -199,9 +202,14 @@ class Reactor:
             self._sweep(now_ms)
         self._due_ms = self._application.turn(now_ms)
         self._flush_all(touched)
-        if self._stop_ms is not None and (now_ms >= self._stop_ms or not self._connections):
+        if self._stop_ms is not None and (now_ms >= self._stop_ms or not self._has_clients):
             self.close()
         return True
+
+    @property
+    def _has_clients(self) -> bool:
+        """Whether anybody but other members is connected: those stay until the last answer."""
+        return any(one.link.peer.role is not Role.PEER for one in self._connections.values())
 
     def _ready(self, timeout_s: float) -> Sequence[tuple[int, int]]:
         """Return the links to read in this turn: first those that the last one had no room for."""
@@ -255,7 +263,11 @@ class Reactor:
 
     def _accepted(self, link: Link, now_ms: int) -> None:
         peer = link.peer
-        if peer.role is Role.PEER or (peer.alpn == "h2" and peer.role is not Role.HTTP):
+        if peer.role is Role.PEER and self._undecided >= UNDECIDED_PEERS_MAX:
+            self._log.warn_every(PEERS_LOG_MS, "too many silent connections on a peer port")
+            link.close()
+            return
+        if peer.alpn == "h2" and peer.role not in (Role.HTTP, Role.PEER):
             connection = self._open(link, self._application.accepted(peer, now_ms))
         elif peer.role is Role.HTTP or (peer.alpn == "http/1.1" and peer.role is Role.CLIENT):
             connection = self._open(link, self._http1(peer, now_ms))
@@ -266,6 +278,12 @@ class Reactor:
             self._drain(connection)
         else:
             self._again[connection] = None
+
+    @property
+    def _undecided(self) -> int:
+        """How many connections of members have not said anything yet."""
+        every = self._connections.values()
+        return sum(one.codec is None and one.link.peer.role is Role.PEER for one in every)
 
     def _open(self, link: Link, codec: Codec | None) -> Connection:
         connection = Connection(link, codec, 0)
@@ -331,7 +349,13 @@ class Reactor:
     def _sniff(self, connection: Connection, data: bytes, now_ms: int) -> None:
         """Find the codec for a connection by its first bytes, or wait for more of them."""
         peer = connection.link.peer
-        if data.startswith(_PREFACE):
+        if peer.role is Role.PEER:
+            # Members' frames begin with a zero; whoever asks about membership speaks HTTP/1.1.
+            is_http = data[:1].isalpha()
+            codec = (
+                self._http1(peer, now_ms) if is_http else self._application.accepted(peer, now_ms)
+            )
+        elif data.startswith(_PREFACE):
             codec = self._application.accepted(peer, now_ms)
         elif _PREFACE.startswith(data):
             connection.first = data

@@ -5,10 +5,14 @@ before what may be sent, applied or answered, and the driver does so. The local 
 (`net.local`) is a quorum of one; a Raft engine stands behind the same port.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from attrs import field, frozen
+
+from core.members import Change as Change
+from core.members import ChangeKind as ChangeKind
 
 
 @frozen
@@ -101,6 +105,20 @@ class SnapshotInstalled:
     """The snapshot that `install` asked for is this member's state, durably."""
 
     index: int
+    members: "Configuration | None" = None
+    """Who the cluster is at that index; None leaves it as the engine knows it."""
+
+
+class ChangeMember(NamedTuple):
+    """Order this pack as a change of membership, if this member leads and none is under way.
+
+    The pack (`net.changes` frames it with the change) holds the one command that tells the core.
+    Refused at once where it cannot be: another change is open, this term has committed nothing.
+    """
+
+    token: int
+    payload: bytes
+    change: Change
 
 
 class Transfer(NamedTuple):
@@ -127,6 +145,7 @@ RaftInput = (
     | SnapshotReceived
     | SnapshotInstalled
     | Transfer
+    | ChangeMember
     | Tick
 )
 
@@ -185,8 +204,16 @@ class RaftOutput(NamedTuple):
     install: tuple[int, int] | None = None
     """(index, term) of a received snapshot to make this member's state; all it has goes."""
 
+    transferred: Sequence[tuple[int, bool]] = ()
+    """(token, whether the target leads): the end of a `Transfer`."""
+
 
 NOTHING = RaftOutput()
+
+Configuration = Mapping[int, bool]
+"""Member id -> whether it votes; a learner only receives the log."""
+
+NO_MEMBERS: Configuration = MappingProxyType({})
 
 
 @frozen
@@ -197,6 +224,8 @@ class LogBounds:
     last_index: int = 0
     last_term: int = 0
     applied_index: int = 0
+    members: Configuration = NO_MEMBERS
+    """Who the cluster is at the applied index; changes behind it are in the log."""
 
 
 class Replicator(Protocol):
@@ -214,4 +243,13 @@ class Replicator(Protocol):
     @property
     def commit_index(self) -> int:
         """The highest index known to be committed."""
+        ...
+
+    @property
+    def members(self) -> Configuration:
+        """The newest configuration in the log, committed or not."""
+        ...
+
+    def match_of(self, member: int) -> int:
+        """Where this member leads: up to which index another has the log durably; else 0."""
         ...

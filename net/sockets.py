@@ -24,7 +24,7 @@ from typing import Final, Protocol
 import trio
 
 from net.handshake import Handshakes
-from net.listen import Listener, PeerInfo
+from net.listen import Listener, PeerInfo, Role
 from net.syncer import Jobs
 from net.telemetry import Logger
 
@@ -40,6 +40,9 @@ ACCEPTS_MAX: Final = 4
 """Connections accepted from one listener in one turn: 35 us each."""
 CONNECTIONS_MAX: Final = 20_000
 ACCEPT_PAUSE_S: Final = 0.25
+MEMBER_HANDSHAKES_MAX: Final = 64
+"""Handshakes at once at listeners for members. Clients that fill `CONNECTIONS_MAX` keep no member
+out, and strangers at a peer port keep no client out."""
 HANDSHAKE_THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 2))
 """On two cores a second thread ends a storm of RSA-4096 handshakes no sooner, and triples the
 p99 of those who are connected already."""
@@ -374,9 +377,13 @@ class EpollSockets:
         return False
 
     def _accept_from(self, listener: Listener) -> None:
+        is_member = listener.role is Role.PEER
         for _ in range(ACCEPTS_MAX):
-            if len(self._links) + len(self._handshakes) >= self._connections_max:
-                self._stop_for_now("as many connections as allowed")
+            if is_member and self._handshakes.members_pending >= MEMBER_HANDSHAKES_MAX:
+                self._refuse_one(listener)
+                return
+            if not is_member and len(self._links) + len(self._handshakes) >= self._connections_max:
+                self._stop_for_now("as many connections as allowed", spares_members=True)
                 return
             try:
                 sock, address = listener.sock.accept()
@@ -398,12 +405,19 @@ class EpollSockets:
                 self._meet(link)
                 self._new.append(link)
 
-    def _stop_for_now(self, reason: str) -> None:
+    def _refuse_one(self, listener: Listener) -> None:
+        """Close what waits at a listener for members: it is more than members ever are."""
+        with suppress(OSError):
+            listener.sock.accept()[0].close()
+        self._log.warn_every(60_000, "too many handshakes under way", listener=str(listener.url))
+
+    def _stop_for_now(self, reason: str, *, spares_members: bool = False) -> None:
         """Stop accepting for a while; waiting clients stay in the kernel's queue."""
         self._log.warn_every(60_000, "accepting no connections for now", reason=reason)
         self._paused_until_s = time.monotonic() + ACCEPT_PAUSE_S
-        for handle in self._listeners:
-            self._epoll.modify(handle, 0)
+        for handle, listener in self._listeners.items():
+            if not (spares_members and listener.role is Role.PEER):
+                self._epoll.modify(handle, 0)
 
     def _accept_again(self) -> None:
         self._paused_until_s = None

@@ -21,8 +21,14 @@ from core.operations import (
     LeaseExpire,
     LeaseGrant,
     LeaseRevoke,
+    MemberAdd,
+    MemberPromote,
+    MemberPublish,
+    MemberRemove,
+    MemberUpdate,
     Noop,
     Put,
+    RoleAssign,
     Txn,
 )
 from net.metrics import Histogram, Metrics
@@ -37,6 +43,12 @@ APPLY_NAMES: Mapping[type, str] = {
     LeaseExpire: "LeaseRevoke",
     AlarmSet: "Alarm",
     Noop: "Noop",
+    MemberAdd: "MemberAdd",
+    MemberRemove: "MemberRemove",
+    MemberUpdate: "MemberUpdate",
+    MemberPromote: "MemberPromote",
+    MemberPublish: "ClusterMemberAttrSet",
+    RoleAssign: "RoleAssign",
 }
 """etcd's names of what is applied, for etcd_server_apply_duration_seconds."""
 

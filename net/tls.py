@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from hashlib import sha256
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, cast
 
@@ -49,6 +50,8 @@ class TlsOptions:
     min_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
     max_version: ssl.TLSVersion | None = None
     ciphers: str | None = None
+    is_pinned: bool = False
+    """Whether the other end must show the very certificate of `cert_file`."""
 
     @property
     def judges_clients(self) -> bool:
@@ -71,6 +74,8 @@ class CertificateNames:
     addresses: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     serial: int | None = None
+    fingerprint: bytes = b""
+    """SHA-256 of the whole certificate."""
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -82,6 +87,8 @@ class CertificateNames:
 class _Loaded:
     context: ssl.SSLContext
     revoked: frozenset[int]
+    fingerprint: bytes
+    """Of our own certificate."""
 
 
 _Stamp = tuple[tuple[int, int, int] | None, ...]
@@ -125,6 +132,8 @@ class ServerTls:
         options = self._options
         if names.serial is not None and names.serial in self._loaded.revoked:
             return f"certificate serial {names.serial:x} revoked"
+        if options.is_pinned and names.fingerprint != self._loaded.fingerprint:
+            return "the certificate is not the cluster's"
         if options.allowed_common_names:
             if names.common_name not in options.allowed_common_names:
                 return "the certificate's common name is not allowed"
@@ -153,6 +162,7 @@ def certificate_names(sock: ssl.SSLSocket | ssl.SSLObject) -> CertificateNames:
         tuple(names["IP Address"]),
         tuple(names[""]),
         int(str(found["serialNumber"]), 16),
+        sha256(sock.getpeercert(binary_form=True) or b"").digest(),
     )
 
 
@@ -171,12 +181,42 @@ def _load(options: TlsOptions, alpn: tuple[str, ...]) -> _Loaded:
             raise TlsConfigError(f"no usable cipher in {options.ciphers!r}") from error
     try:
         context.load_cert_chain(options.cert_file, options.key_file)
+        fingerprint = _fingerprint(options.cert_file)
     except (OSError, ValueError) as error:
         names = f"{options.cert_file} and {options.key_file}"
         raise TlsConfigError(f"cannot use certificate and key {names}: {error}") from error
     if options.judges_clients:
         _require_clients(context, options.trusted_ca_file)
-    return _Loaded(context, _revoked(options.crl_file))
+    return _Loaded(context, _revoked(options.crl_file), fingerprint)
+
+
+def dialling_context(options: TlsOptions, pair: tuple[str, str] | None = None) -> ssl.SSLContext:
+    """Return the context of a connection that is opened to another member: TLS 1.3, both certified.
+
+    `pair` is the certificate and key to show, if not those of the listener. Names are for the
+    caller to judge: a member is known by what its certificate says, not by where it was found.
+    Raises TlsConfigError. Made anew for each connection: so files may change at any time.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    cert_file, key_file = pair or (options.cert_file, options.key_file)
+    try:
+        context.load_cert_chain(cert_file, key_file)
+    except (OSError, ValueError) as error:
+        message = f"cannot use certificate and key {cert_file} and {key_file}: {error}"
+        raise TlsConfigError(message) from error
+    _require_clients(context, options.trusted_ca_file)
+    return context
+
+
+def _fingerprint(cert_file: str) -> bytes:
+    """Return the SHA-256 of the first certificate in a file that `load_cert_chain` took."""
+    with open(cert_file, encoding="ascii", errors="replace") as file:
+        text = file.read()
+    begins = text.index(ssl.PEM_HEADER)
+    ends = text.index(ssl.PEM_FOOTER, begins) + len(ssl.PEM_FOOTER)
+    return sha256(ssl.PEM_cert_to_DER_cert(text[begins:ends])).digest()
 
 
 def _require_clients(context: ssl.SSLContext, trusted_ca_file: str | None) -> None:

@@ -97,8 +97,23 @@ class SnapshotGone(NamedTuple):
     well: bool
 
 
+class LeadershipTo(NamedTuple):
+    """Give leadership to another member; `Io.transferred` tells under the token how that ended."""
+
+    token: int
+    target: int
+
+
 DriverInput = (
-    Input | Synced | JobDone | PeerMessage | PeerUp | PeerDown | SnapshotArrived | SnapshotGone
+    Input
+    | Synced
+    | JobDone
+    | PeerMessage
+    | PeerUp
+    | PeerDown
+    | SnapshotArrived
+    | SnapshotGone
+    | LeadershipTo
 )
 
 
@@ -115,7 +130,7 @@ class Io:
 
     __slots__ = (
         "busy", "ended", "jobs", "next_deadline_ms", "notices", "replies", "sends", "snapshots",
-        "sync",
+        "sync", "transferred",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -127,6 +142,8 @@ class Io:
         self.sends: list[PeerMessage] = []
         self.snapshots: list[tuple[int, int]] = []
         """(peer, index): send it the store, at that index or later; then `SnapshotGone`."""
+        self.transferred: list[tuple[int, bool]] = []
+        """(token, whether the target leads) of what `LeadershipTo` began."""
         self.sync = 0
         """If not 0: call `journal.sync` in the sync thread, then give `Synced` of this number."""
         self.busy = False

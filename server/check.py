@@ -9,12 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import attrs
 import click
 
+from core.members import BrokenMemberError, from_rows
 from net import journal
 from net.disk import RealDisk
 from net.store import check as store_check
@@ -67,6 +68,17 @@ def check(path: str, wal_dir: str | None, write_out: str) -> None:
     sys.exit(1 if damage else 0)
 
 
+def member_faults(rows: Sequence[tuple[int, bytes]]) -> Iterator[str]:
+    """Say what is wrong with a store's members: each can be read, and one of them votes."""
+    try:
+        members, _ = from_rows(rows)
+    except BrokenMemberError as error:
+        yield str(error)
+        return
+    if members and not any(member.votes for member in members.values()):
+        yield f"none of {len(members)} members votes"
+
+
 def _is_in_use(directory: str) -> bool:
     """Say whether a member holds the directory's lock; asking leaves no trace."""
     try:
@@ -101,7 +113,7 @@ def examine(path: str, wal_dir: str | None, advance: Advance) -> Iterator[Found]
 
 
 def _store(path: str, advance: Advance) -> Iterator[Found]:
-    findings = store_check.check(path, progress=advance)
+    findings = store_check.check(path, progress=advance, members=member_faults)
     for finding in findings:
         yield Found(f"store {finding.check}", finding.what, is_damage=True)
     if not findings:

@@ -25,6 +25,7 @@ from net.etcd.pb import rpc_pb2
 
 RECEIVE_BYTES_MAX: Final = (1 << 31) - 1
 _COMMAND = TypeVar("_COMMAND", bound=Callable[..., object])
+_ANSWER = TypeVar("_ANSWER")
 
 
 class CallError(Exception):
@@ -159,6 +160,40 @@ def snapshot(access: Access, endpoint: str) -> Iterator[rpc_pb2.SnapshotResponse
             yield from call(rpc_pb2.SnapshotRequest())
 
 
+def call(
+    access: Access, endpoint: str, method: str, request: bytes, decode: Callable[[bytes], _ANSWER]
+) -> _ANSWER:
+    """Ask one member with a unary method, `Service/Method` of etcd's. Raises CallError.
+
+    `request` is laid out already.
+    """
+    with _channel(access, endpoint) as channel:
+        asked = channel.unary_unary(
+            f"/etcdserverpb.{method}", request_serializer=_as_is, response_deserializer=decode
+        )
+        with _told(access, endpoint):
+            answer: _ANSWER = asked(request, timeout=access.timeout_s)
+            return answer
+
+
+def _as_is(request: bytes) -> bytes:
+    return request
+
+
+def reachable(access: Access) -> tuple[str, rpc_pb2.StatusResponse]:
+    """Return the first endpoint that answers, and its status. Raises CallError.
+
+    What changes a cluster is asked once, of one that is there: a second try might do it twice.
+    """
+    faults: list[str] = []
+    for endpoint in access.endpoints:
+        try:
+            return endpoint, status(access, endpoint)
+        except CallError as fault:
+            faults.append(str(fault))
+    raise CallError("; ".join(faults))
+
+
 @contextmanager
 def _channel(access: Access, endpoint: str) -> Generator[grpc.Channel]:
     target, has_tls = target_of(endpoint, has_certificates=access.has_certificates)
@@ -194,6 +229,8 @@ def _told(access: Access, endpoint: str) -> Generator[None]:
 
 def _hint(access: Access, endpoint: str, details: str) -> str:
     """Return advice where somebody answered, but not as was expected."""
+    if details.startswith("etcdserver: "):
+        return ""
     if any(absent in details for absent in ("refused", "No such file", "timed out")):
         return ""
     has_tls = target_of(endpoint, has_certificates=access.has_certificates)[1]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os.path
 import re
-import ssl
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -18,22 +17,21 @@ import attrs
 from net import duration
 from net.listen import ListenUrl
 from net.tls import TlsOptions
-from server.ciphers import OPENSSL_NAMES, TLS13_NAMES
+from server.clustering import Joined, Joining, PeerMember, peering
 from server.inert import REFUSED
 from server.logs import LogSettings, read_log_settings
 from server.reading import Reader
 from server.settings import Notice, Settings, flag_of
-from server.urls import UrlError, advertised, is_everywhere, listening
+from server.transport import client_tls
+from server.urls import UrlError, is_everywhere, listening
 
 QUOTA_DEFAULT_BYTES: Final = 2 << 30
 REQUEST_BYTES_LEAST: Final = 1 << 10
 REQUEST_BYTES_MOST: Final = 256 << 20
 TXN_OPS_MOST: Final = 1 << 20
-ELECTION_MS_MOST: Final = 50_000  # etcd's bound
 DAY_MS: Final = 24 * 3_600_000
 _INT64_MOST: Final = (1 << 63) - 1
 _NAME: Final = re.compile(r"[^\x00-\x20,=\x7f]+")
-_TLS_VERSIONS: Final = {"TLS1.2": ssl.TLSVersion.TLSv1_2, "TLS1.3": ssl.TLSVersion.TLSv1_3}
 
 
 class ConfigError(Exception):
@@ -42,14 +40,6 @@ class ConfigError(Exception):
     def __init__(self, sentences: Sequence[str]) -> None:
         super().__init__("\n".join(sentences))
         self.sentences = tuple(sentences)
-
-
-@attrs.frozen
-class PeerMember:
-    """A member of a new cluster and the URLs other members reach it at."""
-
-    name: str
-    peer_urls: tuple[str, ...]
 
 
 @attrs.frozen
@@ -69,7 +59,7 @@ class KeepRevisions:
 Compaction = Periodic | KeepRevisions | None
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Config:
     """Everything a member is told. `quota_bytes` is 0 until preflight has seen the memory."""
 
@@ -82,14 +72,35 @@ class Config:
     advertise_client: tuple[str, ...]
     client_tls: TlsOptions | None
     listen_peer: tuple[ListenUrl, ...]
+    """Where members may connect: TLS, or plain on this machine; may be empty."""
+    listen_peer_given: bool
+    """Whether somebody wrote it: a default that is taken already is no fault of a lone member."""
     advertise_peer: tuple[str, ...]
     peer_tls: TlsOptions | None
+    """What this member shows and trusts on links, whichever end opens them."""
+    peer_dial_pair: tuple[str, str] | None
+    """Certificate and key to show on links that this member opens, if it has others for that."""
+    peer_plaintext: bool
+    peer_pinned: bool = False
+    """k8s-dqlite's way: all members share the pair of `peer_tls`, and only it is let in."""
     initial_cluster: tuple[PeerMember, ...]
     initial_cluster_token: str
     initial_cluster_existing: bool
+    founding_faults: tuple[str, ...]
+    """What is wrong with `initial_cluster`; it counts at a first start alone."""
+    is_dqlites: bool = False
+    """Whether files in k8s-dqlite's form say who the cluster is, and are kept current."""
+    joining: Joining | None = None
+    """k8s-dqlite's way to join, until this member has."""
+    joined: Joined | None = None
+    """What a running cluster said to a member that joins it, before its first start."""
+    failure_domain: int = 0
+    strict_reconfig: bool
     heartbeat_ms: int
     election_ms: int
     learners_max: int
+    catchup_entries: int
+    """Of the log, kept for members that lag."""
     quota_bytes: int
     txn_ops_max: int
     request_bytes_max: int
@@ -119,11 +130,9 @@ def configure(settings: Settings, *, host: str) -> Config:
     listen_client = _client_listeners(read)
     listen_http = _listeners(read, "listen-client-http-urls")
     listen_metrics, metrics_extensive = _metrics(read)
-    _check_distinct(read, (*listen_client, *listen_http, *listen_metrics))
-    client_tls = _client_tls(read, (*listen_client, *listen_http, *listen_metrics))
-    advertise_peer = read.urls("initial-advertise-peer-urls")
-    heartbeat_ms, election_ms = _pace(read)
-    listen_peer = _listeners(read, "listen-peer-urls")
+    everywhere = (*listen_client, *listen_http, *listen_metrics)
+    _check_distinct(read, everywhere)
+    clustering, peer_notices = peering(read, name)
     config = Config(
         name=name,
         data_dir=data_dir,
@@ -132,16 +141,8 @@ def configure(settings: Settings, *, host: str) -> Config:
         listen_http=listen_http,
         listen_metrics=listen_metrics,
         advertise_client=_advertised(read, listen_client, host),
-        client_tls=client_tls,
-        listen_peer=listen_peer,
-        advertise_peer=advertise_peer,
-        peer_tls=_peer_tls(read, listen_peer),
-        initial_cluster=_initial_cluster(read, name, advertise_peer),
-        initial_cluster_token=read.text("initial-cluster-token"),
-        initial_cluster_existing=read.text("initial-cluster-state") == "existing",
-        heartbeat_ms=heartbeat_ms,
-        election_ms=election_ms,
-        learners_max=read.number("max-learners", least=0, most=100),
+        client_tls=client_tls(read, everywhere),
+        **clustering,
         quota_bytes=read.number("quota-backend-bytes", least=-_INT64_MOST, most=_INT64_MOST),
         txn_ops_max=read.number("max-txn-ops", least=1, most=TXN_OPS_MOST),
         request_bytes_max=read.number(
@@ -160,7 +161,12 @@ def configure(settings: Settings, *, host: str) -> Config:
         metrics_extensive=metrics_extensive,
         socket_reuse_port=read.truth("socket-reuse-port"),
         logging=read_log_settings(read),
-        notices=(*settings.notices, *_inert_notices(settings), *_tls_notices(read, listen_client)),
+        notices=(
+            *settings.notices,
+            *_inert_notices(settings),
+            *_tls_notices(read, listen_client),
+            *peer_notices,
+        ),
     )
     if read.faults:
         raise ConfigError(read.faults)
@@ -250,103 +256,6 @@ def _advertised(read: Reader, listen: Sequence[ListenUrl], host: str) -> tuple[s
         str(attrs.evolve(endpoint, host=host) if is_everywhere(endpoint) else endpoint)
         for endpoint in listen
     )
-
-
-def _pace(read: Reader) -> tuple[int, int]:
-    heartbeat_ms = read.number("heartbeat-interval", least=1, most=ELECTION_MS_MOST)
-    election_ms = read.number("election-timeout", least=1, most=ELECTION_MS_MOST)
-    if 5 * heartbeat_ms > election_ms:
-        read.wrong(
-            "election-timeout",
-            f"an election timeout is at least five heartbeats: give {5 * heartbeat_ms} or more, "
-            f"or lower --heartbeat-interval={heartbeat_ms}",
-        )
-    return heartbeat_ms, election_ms
-
-
-def _initial_cluster(
-    read: Reader, name: str, advertise_peer: tuple[str, ...]
-) -> tuple[PeerMember, ...]:
-    if read.given("initial-cluster") is None:
-        return (PeerMember(name, advertise_peer),)
-    urls: dict[str, list[str]] = {}
-    for pair in read.items("initial-cluster"):
-        member, separator, url = pair.partition("=")
-        try:
-            if not (member and separator):
-                raise UrlError(f'"{pair}" is no pair; write it as {name}=http://host:2380')
-            urls.setdefault(member, []).append(advertised(url))
-        except UrlError as fault:
-            read.wrong("initial-cluster", str(fault))
-    if urls and name not in urls:
-        read.wrong("initial-cluster", f"it lacks this member, --name={name}: add {name}=URL")
-    if len(urls) > 1:
-        read.wrong(
-            "initial-cluster",
-            f"this build runs clusters of one member and this names {len(urls)}; starting alone "
-            "would make a second cluster",
-        )
-    return tuple(PeerMember(member, tuple(member_urls)) for member, member_urls in urls.items())
-
-
-def _client_tls(read: Reader, endpoints: Sequence[ListenUrl]) -> TlsOptions | None:
-    has_tls = any(endpoint.is_secure for endpoint in endpoints)
-    return _tls(read, prefix="", crl="client-crl-file", has_tls=has_tls)
-
-
-def _peer_tls(read: Reader, endpoints: Sequence[ListenUrl]) -> TlsOptions | None:
-    has_tls = any(endpoint.is_secure for endpoint in endpoints)
-    if has_tls and read.truth("peer-auto-tls"):
-        return None
-    return _tls(read, prefix="peer-", crl="peer-crl-file", has_tls=has_tls)
-
-
-def _tls(read: Reader, *, prefix: str, crl: str, has_tls: bool) -> TlsOptions | None:
-    cert_file, key_file = read.text(f"{prefix}cert-file"), read.text(f"{prefix}key-file")
-    trusted_ca_file = read.text(f"{prefix}trusted-ca-file") or None
-    must_show = read.truth(f"{prefix}client-cert-auth")
-    versions, ciphers = _versions(read), _ciphers(read)
-    if bool(cert_file) != bool(key_file):
-        absent = f"{prefix}key-file" if cert_file else f"{prefix}cert-file"
-        read.fault(f"--{prefix}cert-file and --{prefix}key-file belong together: give --{absent}.")
-        return None
-    if not cert_file:
-        if has_tls:
-            read.fault(
-                f"an https or unixs URL needs a certificate: give --{prefix}cert-file and "
-                f"--{prefix}key-file, or an http URL."
-            )
-        return None
-    return TlsOptions(
-        cert_file=cert_file,
-        key_file=key_file,
-        trusted_ca_file=trusted_ca_file,
-        # As in etcd: naming authorities is asking for certificates.
-        client_cert_required=must_show or trusted_ca_file is not None,
-        crl_file=read.text(crl) or None,
-        allowed_hostnames=() if prefix else read.items("client-cert-allowed-hostname"),
-        min_version=versions[0],
-        max_version=versions[1],
-        ciphers=ciphers,
-    )
-
-
-def _versions(read: Reader) -> tuple[ssl.TLSVersion, ssl.TLSVersion | None]:
-    minimum, maximum = read.text("tls-min-version"), read.text("tls-max-version")
-    if maximum and minimum > maximum:
-        read.fault(f"--tls-min-version={minimum} is above --tls-max-version={maximum}: swap them.")
-    return _TLS_VERSIONS[minimum], _TLS_VERSIONS[maximum] if maximum else None
-
-
-def _ciphers(read: Reader) -> str | None:
-    suites = read.items("cipher-suites")
-    known = [OPENSSL_NAMES[suite] for suite in suites if suite in OPENSSL_NAMES]
-    for suite in suites:
-        if suite not in OPENSSL_NAMES and suite not in TLS13_NAMES:
-            read.wrong("cipher-suites", f'no such suite: "{suite}"')
-    if known and read.text("tls-min-version") == "TLS1.3":
-        read.wrong("cipher-suites", "TLS 1.3 has no choice of suites: drop it or TLS1.3")
-    return ":".join(dict.fromkeys(known)) or None
 
 
 def _compaction(read: Reader) -> Compaction:

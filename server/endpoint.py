@@ -13,11 +13,12 @@ from net.driver import Driver
 from net.etcd.port import ClientPort
 from net.etcd.services import Services
 from net.http1 import Http1Pending, Http1Request, Http1Response
-from net.listen import PeerInfo
+from net.listen import PeerInfo, Role
 from net.metrics import Metrics
 from net.reactor import Reactor
 from net.store.batch import Identity
 from server import health
+from server.control import Control
 from server.version import ETCD_VERSION
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class HttpEndpoint:
     ) -> None:
         self.port: ClientPort
         self.reactor: Reactor
+        self.control: Control | None = None
+        """Answers those who may ask and change more: members, and the owner of the directory."""
         self._driver = driver
         self._services = services
         self._metrics = metrics
@@ -45,6 +48,10 @@ class HttpEndpoint:
     def answer(self, request: Http1Request, peer: PeerInfo) -> Http1Response | Http1Pending | None:
         """Answer one request, at once or after a linearizable read."""
         path = request.path
+        if self.control is not None and self.control.serves(peer):
+            answered = self.control.answer(request, peer)
+            if answered is not None or peer.role is Role.PEER:
+                return answered
         if path == "/metrics":
             return self._scrape()
         if path == "/version":
@@ -70,6 +77,7 @@ class HttpEndpoint:
         facts = health.Facts(
             alarms=tuple(AlarmKind(kind).name for kind in alarms),
             has_leader=bool(driver.engine.role.leader),
+            is_learner=driver.node.membership.is_learner(driver.node.state),
             linearizable_error=linearizable_error,
         )
         reply, results = health.answer(probe, facts)
@@ -105,6 +113,7 @@ class HttpEndpoint:
         node, state, role = driver.node, driver.node.state, driver.engine.role
         metrics.has_leader = int(bool(role.leader))
         metrics.is_leader = int(role.is_leader)
+        metrics.is_learner = int(node.membership.is_learner(state))
         metrics.proposals_committed = driver.engine.commit_index
         metrics.proposals_applied = state.applied_index
         metrics.proposals_pending = node.proposals_waiting

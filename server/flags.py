@@ -258,8 +258,8 @@ _CLUSTER: Final = Section(
             "initial-cluster",
             "text",
             "${name}=${initial-advertise-peer-urls}",
-            "Members of a new cluster: name=URL pairs, comma separated. This build runs clusters "
-            "of one member.",
+            "Members of a new cluster, or of the one to join: name=URL pairs, comma separated. "
+            "Read at the first start alone.",
         ),
         Flag(
             "initial-cluster-state",
@@ -275,7 +275,25 @@ _CLUSTER: Final = Section(
             "Text that goes into the cluster's id, so that two clusters differ.",
         ),
         Flag("heartbeat-interval", "number", "100", "Milliseconds between heartbeats."),
-        Flag("election-timeout", "number", "1000", "Milliseconds until an election."),
+        Flag(
+            "election-timeout",
+            "number",
+            "1000",
+            "Milliseconds without a leader until an election; at least five heartbeats.",
+        ),
+        Flag(
+            "strict-reconfig-check",
+            "bool",
+            "true",
+            "Refuse changes of membership that would cost the quorum.",
+        ),
+        Flag(
+            "snapshot-catchup-entries",
+            "number",
+            "5000",
+            "Entries of the log kept for members that lag; who lacks more gets a snapshot.",
+            other_names=("experimental-snapshot-catchup-entries",),
+        ),
         Flag(
             "max-learners",
             "number",
@@ -298,6 +316,49 @@ _CLUSTER: Final = Section(
             "Authorities whose member certificates are accepted (PEM).",
         ),
         Flag("peer-crl-file", "text", "", "Revoked member certificates."),
+        Flag(
+            "peer-cert-allowed-cn",
+            "list",
+            "",
+            "Common names of which a member's certificate must have one.",
+        ),
+        Flag(
+            "peer-cert-allowed-hostname",
+            "list",
+            "",
+            "Host names of which a member's certificate must have one.",
+        ),
+        Flag(
+            "peer-client-cert-file",
+            "text",
+            "",
+            "Certificate to show on links this member opens, if not --peer-cert-file (PEM).",
+        ),
+        Flag("peer-client-key-file", "text", "", "Private key of --peer-client-cert-file (PEM)."),
+        Flag(
+            "peer-plaintext",
+            "bool",
+            "false",
+            "Let members talk in plain text beyond this machine: whoever is on that network can "
+            "then read and change everything.",
+            is_native=True,
+        ),
+        Flag(
+            "enable-tls",
+            "bool",
+            "true",
+            "With a storage directory of k8s-dqlite's form: links are TLS with its cluster.crt "
+            "and cluster.key; false is for members on one machine.",
+            is_native=True,
+        ),
+        Flag(
+            "min-tls-version",
+            "text",
+            "tls12",
+            "With such a directory: oldest TLS version on links.",
+            choices=("tls10", "tls11", "tls12", "tls13"),
+            is_native=True,
+        ),
     ),
 )
 

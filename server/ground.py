@@ -7,6 +7,7 @@ the simulator is passed here and nowhere else. `System` is the operating system'
 import gc
 import resource
 import signal
+import socket
 import time
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
@@ -14,25 +15,36 @@ from secrets import randbits
 from typing import Protocol, TypeVar
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from core.node import NodeConfig
+from net.application import Codec
 from net.disk import RealDisk
 from net.etcd.maintenance import Maintenance
 from net.etcd.port import ClientPort, Helpers, Peers
-from net.listen import Listener, ListenError, ListenUrl, Role, listen
+from net.listen import Listener, ListenError, ListenUrl, PeerInfo, Role, listen
 from net.metrics import Metrics
 from net.reactor import Reactor
 from net.sockets import EpollSockets, Sockets
-from net.store.batch import Identity
 from net.syncer import threads
 from net.telemetry import Logger
 from net.tls import ALPN_CLIENT, ALPN_GRPC, ALPN_HTTP, ServerTls, TlsConfigError
 from server.config import Config
-from server.identity import cluster_id, member_id
+from server.control import listen_control
+from server.peering import (
+    founding,
+    has_company,
+    identity_of,
+    lone_engine,
+    member_peers,
+    peer_tls,
+    raft_engine,
+)
 from server.recover import Directory, Opened, open_member
 
 GRACE_MS = 5_000
+REQUEST_MS = 5_000
+"""etcd's: who asked so long ago, and two elections more, is told that nobody knows."""
 YOUNG_OBJECTS_MAX = 5_000
 """Allocations between two looks at young objects; one look takes about 0.3 ms."""
 
@@ -63,7 +75,9 @@ class Ground(Protocol):
         """Recover the member from its directory; see `open_member`."""
         ...
 
-    def peers(self, opened: Opened, maintenance: Maintenance) -> Peers | None:
+    def peers(
+        self, config: Config, opened: Opened, maintenance: Maintenance, log: Logger
+    ) -> Peers | None:
         """Return what carries messages to the other members; None for a member alone."""
         ...
 
@@ -102,10 +116,15 @@ class System:
 
     helpers: Helpers = staticmethod(threads)
 
+    def __init__(self) -> None:
+        self._sockets: EpollSockets | None = None
+        self._reactor: Reactor | None = None
+
     def listen(self, config: Config, log: Logger) -> Sockets:
         """See Ground."""
         _raise_file_limit(log)
-        return EpollSockets(_listeners(config, log), log)
+        self._sockets = EpollSockets(_listeners(config, log), log)
+        return self._sockets
 
     def directory(self, config: Config) -> Directory:
         """See Ground."""
@@ -113,13 +132,39 @@ class System:
 
     def open(self, config: Config, node: NodeConfig, metrics: Metrics, log: Logger) -> Opened:
         """See Ground."""
-        member = member_id(config.advertise_peer, config.initial_cluster_token)
-        identity = Identity(cluster_id([member]), member)
-        return open_member(self.directory(config), node, metrics, log, identity=identity)
+        founders = founding(config)
+        identity = identity_of(config)
+        engine = lone_engine(config)
+        if has_company(config):
+            engine = raft_engine(config, self.bits)
+            node = evolve(
+                node,
+                request_timeout_ms=REQUEST_MS + 2 * config.election_ms,
+                election_timeout_ms=config.election_ms,
+                are_members_fixed=False,
+            )
+        return open_member(
+            self.directory(config), node, metrics, log,
+            identity=identity, founders=founders, engine=engine,
+        )  # fmt: skip
 
-    def peers(self, opened: Opened, maintenance: Maintenance) -> Peers | None:
+    def peers(
+        self, config: Config, opened: Opened, maintenance: Maintenance, log: Logger
+    ) -> Peers | None:
         """See Ground."""
-        return None
+        if not has_company(config):
+            return None
+        where = self.directory(config)
+        return member_peers(
+            config, opened, maintenance, log,
+            where=where, bits=self.bits, clock_us=self.now_us, adopt=self._adopt,
+        )  # fmt: skip
+
+    def _adopt(self, sock: socket.socket, info: PeerInfo, codec: Codec) -> None:
+        """Have the reactor serve a connection to another member."""
+        assert self._sockets is not None, "INV-PORT-STARTED"
+        assert self._reactor is not None, "INV-PORT-STARTED"
+        self._reactor.adopt(self._sockets.adopt(sock, info), codec)
 
     async def in_thread(self, call: Callable[[], T]) -> T:
         """See Ground."""
@@ -143,7 +188,8 @@ class System:
 
     async def attend(self, nursery: trio.Nursery, running: Running, log: Logger) -> None:
         """See Ground."""
-        await nursery.start(_obey_signals, running.reactor, log)
+        self._reactor = running.reactor
+        await nursery.start(_obey_signals, running, log)
         nursery.start_soon(_sweep_garbage)
 
 
@@ -151,7 +197,10 @@ def _listeners(config: Config, log: Logger) -> Sequence[Listener]:
     client_role = Role.GRPC if config.listen_http else Role.CLIENT
     wanted = [(url, client_role) for url in config.listen_client]
     wanted += [(url, Role.HTTP) for url in (*config.listen_http, *config.listen_metrics)]
-    listeners: list[Listener] = []
+    if has_company(config):
+        wanted += [(url, Role.PEER) for url in config.listen_peer]
+    control = listen_control(config, log)
+    listeners = [] if control is None else [control]
     try:
         for url, role in wanted:
             tls = _tls(config, url, role, log)
@@ -164,22 +213,28 @@ def _listeners(config: Config, log: Logger) -> Sequence[Listener]:
 
 
 def _tls(config: Config, url: ListenUrl, role: Role, log: Logger) -> ServerTls | None:
-    if not url.is_secure or config.client_tls is None:
+    options = peer_tls(config) if role is Role.PEER else config.client_tls
+    if not url.is_secure or options is None:
         return None
-    alpn = {Role.HTTP: ALPN_HTTP, Role.GRPC: ALPN_GRPC}.get(role, ALPN_CLIENT)
-    return ServerTls(config.client_tls, log, alpn=alpn)
+    alpn = {Role.HTTP: ALPN_HTTP, Role.GRPC: ALPN_GRPC, Role.PEER: ()}.get(role, ALPN_CLIENT)
+    return ServerTls(options, log, alpn=alpn)
 
 
 async def _obey_signals(
-    reactor: Reactor, log: Logger, *, task_status: trio.TaskStatus[None]
+    running: Running, log: Logger, *, task_status: trio.TaskStatus[None]
 ) -> None:
+    """At the first signal let others lead and finish what is under way; at the second stop."""
+    reactor = running.reactor
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
         asked = 0
         async for number in signals:
             asked += 1
             log.info("stopping", signal=signal.Signals(number).name, asked=asked)
-            reactor.stop(GRACE_MS if asked == 1 else 0)
+            if asked == 1:
+                running.port.hand_over(lambda: reactor.stop(GRACE_MS))
+            else:
+                reactor.stop(0)
 
 
 async def _sweep_garbage() -> None:

@@ -14,9 +14,12 @@ from server.flags import Flag, Kind, Section
 
 _NO_BBOLT: Final = "the store is SQLite, not bbolt"
 _OWN_PACE: Final = "the journal and the store choose their own batches"
-_ELECTS_ITSELF: Final = "this build runs clusters of one member, which elects itself"
-_ONE_MEMBER: Final = "this build runs clusters of one member, which has no peer links"
-_NONE_TO_COMPARE: Final = "this build runs clusters of one member, which has none to compare with"
+_NO_DISCOVERY: Final = "there is no discovery; the first start is given a list of members"
+_LINKS_CHECK_THEMSELVES: Final = "links between members are probed and given up by themselves"
+_NO_SAN_CHECK: Final = "a member's certificate is not compared with the address it comes from"
+_CHECKED_AT_START: Final = (
+    "each start compares rows and state hash; members compare with: etcdctl endpoint hashkv"
+)
 _COMPACTS_ALONE: Final = "compaction goes in slices that yield to requests by themselves"
 _NO_TRACING: Final = "there is no tracing; see /metrics and the slow-request warnings"
 _NO_PROFILING: Final = "there is no profiling port"
@@ -32,15 +35,12 @@ _Row = tuple[str, Kind, str, str]
 _ETCD: Final[tuple[_Row, ...]] = (
     ("socket-reuse-address", "bool", "false", "it is always set"),
     ("snapshot-count", "number", "10000", _MANAGED),
-    ("snapshot-catchup-entries", "number", "5000", _MANAGED),
-    ("experimental-snapshot-catchup-entries", "number", "5000", _MANAGED),
     ("max-snapshots", "number", "5", _MANAGED),
     ("max-wals", "number", "5", _MANAGED),
-    ("initial-election-tick-advance", "bool", "true", _ELECTS_ITSELF),
-    ("pre-vote", "bool", "true", _ELECTS_ITSELF),
-    ("strict-reconfig-check", "bool", "true", _ELECTS_ITSELF),
-    ("raft-read-timeout", "duration", "5s", _ONE_MEMBER),
-    ("raft-write-timeout", "duration", "5s", _ONE_MEMBER),
+    ("initial-election-tick-advance", "bool", "true", "elections follow their timeout alone"),
+    ("pre-vote", "bool", "true", "no election is held that could not be won, as with pre-vote"),
+    ("raft-read-timeout", "duration", "5s", _LINKS_CHECK_THEMSELVES),
+    ("raft-write-timeout", "duration", "5s", _LINKS_CHECK_THEMSELVES),
     ("memory-mlock", "bool", "false", "the kernel decides what stays in memory; disable swap"),
     ("experimental-memory-mlock", "bool", "false", "the kernel decides what stays in memory"),
     ("backend-bbolt-freelist-type", "text", "map", _NO_BBOLT),
@@ -58,11 +58,11 @@ _ETCD: Final[tuple[_Row, ...]] = (
         "",
         "these gates name parts of etcd; integrity is checked at every start, without a gate",
     ),
-    ("corrupt-check-time", "duration", "0s", _NONE_TO_COMPARE),
-    ("experimental-corrupt-check-time", "duration", "0s", _NONE_TO_COMPARE),
-    ("compact-hash-check-time", "duration", "1m0s", _NONE_TO_COMPARE),
-    ("experimental-compact-hash-check-time", "duration", "1m0s", _NONE_TO_COMPARE),
-    ("experimental-compact-hash-check-enabled", "bool", "false", _NONE_TO_COMPARE),
+    ("corrupt-check-time", "duration", "0s", _CHECKED_AT_START),
+    ("experimental-corrupt-check-time", "duration", "0s", _CHECKED_AT_START),
+    ("compact-hash-check-time", "duration", "1m0s", _CHECKED_AT_START),
+    ("experimental-compact-hash-check-time", "duration", "1m0s", _CHECKED_AT_START),
+    ("experimental-compact-hash-check-enabled", "bool", "false", _CHECKED_AT_START),
     ("experimental-initial-corrupt-check", "bool", "false", "integrity is checked at every start"),
     ("compaction-batch-limit", "number", "1000", _COMPACTS_ALONE),
     ("experimental-compaction-batch-limit", "number", "1000", _COMPACTS_ALONE),
@@ -103,16 +103,12 @@ _ETCD: Final[tuple[_Row, ...]] = (
         "an acknowledged write is always on disk; batches make that cheap",
     ),
     ("auto-tls", "bool", "false", "no certificate is made up; give --cert-file and --key-file"),
-    ("peer-auto-tls", "bool", "false", _ONE_MEMBER),
+    ("peer-auto-tls", "bool", "false", "no certificate is made up; give --peer-cert-file"),
     ("self-signed-cert-validity", "number", "1", "no certificate is made up"),
     ("client-cert-file", "text", "", "the member opens no client connection to itself"),
     ("client-key-file", "text", "", "the member opens no client connection to itself"),
-    ("peer-client-cert-file", "text", "", _ONE_MEMBER),
-    ("peer-client-key-file", "text", "", _ONE_MEMBER),
-    ("peer-cert-allowed-cn", "list", "", _ONE_MEMBER),
-    ("peer-cert-allowed-hostname", "list", "", _ONE_MEMBER),
-    ("peer-skip-client-san-verification", "bool", "false", _ONE_MEMBER),
-    ("experimental-peer-skip-client-san-verification", "bool", "false", _ONE_MEMBER),
+    ("peer-skip-client-san-verification", "bool", "false", _NO_SAN_CHECK),
+    ("experimental-peer-skip-client-san-verification", "bool", "false", _NO_SAN_CHECK),
     ("cors", "list", "*", "what the HTTP port answers needs no other origin"),
     ("host-whitelist", "list", "*", "what the HTTP port answers is the same for every host name"),
     ("auth-token", "text", "simple", _NO_AUTH_YET),
@@ -139,20 +135,20 @@ _ETCD: Final[tuple[_Row, ...]] = (
     ("proxy-dial-timeout", "number", "1000", _NO_V2),
     ("proxy-write-timeout", "number", "5000", _NO_V2),
     ("proxy-read-timeout", "number", "0", _NO_V2),
-    ("discovery-dial-timeout", "duration", "2s", _ONE_MEMBER),
-    ("discovery-request-timeout", "duration", "5s", _ONE_MEMBER),
-    ("discovery-keepalive-time", "duration", "2s", _ONE_MEMBER),
-    ("discovery-keepalive-timeout", "duration", "6s", _ONE_MEMBER),
-    ("discovery-insecure-transport", "bool", "true", _ONE_MEMBER),
-    ("discovery-insecure-skip-tls-verify", "bool", "false", _ONE_MEMBER),
-    ("discovery-cert", "text", "", _ONE_MEMBER),
-    ("discovery-key", "text", "", _ONE_MEMBER),
-    ("discovery-cacert", "text", "", _ONE_MEMBER),
-    ("discovery-user", "text", "", _ONE_MEMBER),
-    ("discovery-password", "text", "", _ONE_MEMBER),
-    ("discovery-fallback", "text", "exit", _ONE_MEMBER),
-    ("discovery-proxy", "text", "", _ONE_MEMBER),
-    ("discovery-srv-name", "text", "", _ONE_MEMBER),
+    ("discovery-dial-timeout", "duration", "2s", _NO_DISCOVERY),
+    ("discovery-request-timeout", "duration", "5s", _NO_DISCOVERY),
+    ("discovery-keepalive-time", "duration", "2s", _NO_DISCOVERY),
+    ("discovery-keepalive-timeout", "duration", "6s", _NO_DISCOVERY),
+    ("discovery-insecure-transport", "bool", "true", _NO_DISCOVERY),
+    ("discovery-insecure-skip-tls-verify", "bool", "false", _NO_DISCOVERY),
+    ("discovery-cert", "text", "", _NO_DISCOVERY),
+    ("discovery-key", "text", "", _NO_DISCOVERY),
+    ("discovery-cacert", "text", "", _NO_DISCOVERY),
+    ("discovery-user", "text", "", _NO_DISCOVERY),
+    ("discovery-password", "text", "", _NO_DISCOVERY),
+    ("discovery-fallback", "text", "exit", _NO_DISCOVERY),
+    ("discovery-proxy", "text", "", _NO_DISCOVERY),
+    ("discovery-srv-name", "text", "", _NO_DISCOVERY),
     ("cluster-active-size", "text", "", _GONE_IN_ETCD),
     ("cluster-remove-delay", "text", "", _GONE_IN_ETCD),
     ("cluster-sync-interval", "text", "", _GONE_IN_ETCD),
@@ -164,9 +160,7 @@ _ETCD: Final[tuple[_Row, ...]] = (
 )
 
 _DQLITE: Final[tuple[_Row, ...]] = (
-    ("enable-tls", "bool", "true", f"it protected k8s-dqlite's peer links, and {_ONE_MEMBER}"),
-    ("min-tls-version", "text", "tls12", f"it was about peer links, and {_ONE_MEMBER}"),
-    ("tls-client-session-cache-size", "number", "0", _ONE_MEMBER),
+    ("tls-client-session-cache-size", "number", "0", "no TLS session is resumed"),
     ("disk-mode", "bool", "false", "the store is always on disk and the state always in memory"),
     ("profiling", "bool", "false", _NO_PROFILING),
     ("profiling-listen", "text", "127.0.0.1:4000", _NO_PROFILING),
@@ -202,14 +196,14 @@ _DQLITE: Final[tuple[_Row, ...]] = (
 )
 
 _OTHER_CLUSTER: Final = (
-    "this build finds no other members, and starting alone would make a second cluster; "
-    "list the member in --initial-cluster instead"
+    "there is no discovery, and starting alone would make a second cluster; list the members "
+    "in --initial-cluster instead"
 )
 
 REFUSED: Final = {
     "force-new-cluster": (
-        "a member cannot leave its cluster by a flag; use: trine snapshot restore, which makes "
-        "a new cluster of one member from a snapshot"
+        "a member cannot leave its cluster by a flag that may stay in a manifest; use: trine "
+        "recover, which makes a new cluster of one member from its directory"
     ),
     "discovery": _OTHER_CLUSTER,
     "discovery-token": _OTHER_CLUSTER,

@@ -24,9 +24,13 @@ EXIT_USAGE: Final = 2
 _COMMANDS: Final = {
     "serve": ("server.serve", "Run a member."),
     "status": ("server.status", "Show the state of members, as etcdctl endpoint status does."),
+    "member": ("server.members", "List, add, remove, update and promote members."),
+    "move-leader": ("server.members", "Give leadership to another member."),
     "snapshot": ("server.snapshots", "Save, inspect and restore snapshots."),
     "check": ("server.check", "Check a data directory or a snapshot for damage, offline."),
+    "recover": ("server.rescue", "Begin a cluster anew after its quorum is lost for good."),
     "sql": ("server.sql", "Read the store with SQL: a shell, or one statement."),
+    "shell": ("server.shell", "Inspect and change a running cluster, as dqlite's shell does."),
     # By name alone: no import of this floor leads up.
     "sim": ("sim.main", "Run members in a simulated world: any failure is one seed."),
 }
@@ -42,7 +46,7 @@ class _Commands(click.Group):
         entry = _COMMANDS.get(cmd_name)
         if entry is None:
             return super().get_command(ctx, cmd_name)
-        command: object = getattr(import_module(entry[0]), cmd_name)
+        command: object = getattr(import_module(entry[0]), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command), f"{entry[0]} has no command {cmd_name}"
         return command
 

@@ -10,7 +10,7 @@ import trio
 
 from core.node import NodeConfig
 from net.disk import DiskLocked
-from net.etcd.cluster import Cluster, MemberFacts
+from net.etcd.cluster import Cluster
 from net.etcd.encode import Encoder
 from net.etcd.maintenance import Maintenance
 from net.etcd.port import ClientPort
@@ -28,12 +28,18 @@ from server.compactor import Compactor
 from server.config import Config
 from server.endpoint import HttpEndpoint
 from server.ground import Ground, Running, System
+from server.identity import member_id
+from server.presence import Attendance
 from server.recover import Opened, RefusedToStartError
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 REQUEST_OVERHEAD_BYTES = 512 << 10
 RESERVE_RETRY_S = 10
+VOTERS = STAND_BYS = 3
+"""How many of each k8s-dqlite's clusters keep by themselves."""
+REMOVED_MS = 1_000
+"""A member that was removed serves so long, that others may hear of it from it, as in etcd."""
 
 
 async def run_member(config: Config, log: Logger, ground: Ground | None = None) -> int:
@@ -70,11 +76,15 @@ async def _run(config: Config, log: Logger, ground: Ground) -> int:
     reactor = Reactor(sockets, port, log, now_ms=ground.now_ms, date=ground.date)
     port.start(sockets.wake)
     endpoint.reactor = reactor
+    port.when_removed(lambda: reactor.stop(REMOVED_MS))
+    attendance = Attendance(opened, port, config, log, ground, wake=reactor.wake)
+    endpoint.control = attendance.control
     code = EXIT_FAILED
     try:
         async with trio.open_nursery() as nursery:
             await ground.attend(nursery, Running(opened, port, reactor), log)
             nursery.start_soon(_guard_reserve, opened, ground, log)
+            attendance.start(nursery)
             if config.compaction is not None:
                 node = opened.driver.node
                 compactor = Compactor(config.compaction, port, node, log, now_ms=ground.now_ms)
@@ -106,6 +116,13 @@ def _node_config(config: Config, ground: Ground) -> NodeConfig:
         request_bytes_max=config.request_bytes_max,
         fragment_bytes=config.request_bytes_max + REQUEST_OVERHEAD_BYTES,
         progress_interval_ms=config.watch_progress_ms,
+        name=config.name,
+        client_urls=config.advertise_client,
+        failure_domain=config.failure_domain,
+        is_strict=config.strict_reconfig,
+        learners_max=config.learners_max,
+        voters_wanted=VOTERS if config.is_dqlites else 0,
+        stand_bys_wanted=STAND_BYS if config.is_dqlites else 0,
     )
 
 
@@ -115,11 +132,13 @@ def _port(
     driver = opened.driver
     identity = opened.identity
     encoder = Encoder(cluster_id=identity.cluster_id, member_id=identity.member_id)
-    facts = MemberFacts(
-        identity.member_id, config.name, config.advertise_peer, config.advertise_client
-    )
     # etcd's Cluster service fills every field of a header but the revision.
-    cluster = Cluster(facts, lambda: encoder.header(0))
+    cluster = Cluster(
+        driver.node,
+        lambda: encoder.header(0),
+        lambda urls: member_id(urls, str(ground.bits(64))),
+        metrics,
+    )
     where = ground.directory(config)
     maintenance = Maintenance(
         driver, cluster, encoder, log, disk=where.disk, directory=where.data, vfs=where.vfs
@@ -144,7 +163,7 @@ def _port(
         slow=SlowLog(log, metrics, config.slow_request_ms, config.slow_apply_ms),
         helpers=ground.helpers,
         now_us=ground.now_us,
-        peers=ground.peers(opened, maintenance),
+        peers=ground.peers(config, opened, maintenance, log),
     )
     endpoint.port = port
     return port, endpoint

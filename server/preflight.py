@@ -37,12 +37,19 @@ _FOREIGN: Final = (
 def preflight(config: Config) -> Config:
     """Return the configuration with the quota that counts. Raises ConfigError."""
     faults = [*_files(config), *_directories(config)]
+    if not is_begun(config.data_dir):
+        faults += config.founding_faults
     limit = memory_limit()
     checked, quota_faults = settle_quota(config, limit)
     faults += quota_faults
     if faults:
         raise ConfigError(faults)
     return checked
+
+
+def is_begun(data_dir: str) -> bool:
+    """Say whether a member has lived in a data directory: then its cluster is known."""
+    return os.path.exists(os.path.join(data_dir, "format"))
 
 
 def settle_quota(config: Config, limit: MemoryLimit | None) -> tuple[Config, list[str]]:
@@ -124,6 +131,11 @@ def _directories(config: Config) -> Iterator[str]:
                 "not read: name another directory."
             )
             break
+    if os.path.exists(os.path.join(config.data_dir, "recovering", "ready")):
+        yield (
+            f"--data-dir={config.data_dir}: a recovery of it was interrupted: finish it with: "
+            f"trine recover {config.data_dir} --yes."
+        )
     for flag, path in (("data-dir", config.data_dir), ("wal-dir", config.journal_dir)):
         existing = _nearest_existing(path)
         if not os.path.isdir(existing):

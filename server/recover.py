@@ -11,29 +11,33 @@ INV-LOG-COVERS-STATE: the journal holds every pack after the store's applied ind
 """
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from core.ids import Index, Term
 from core.inputs import Committed
 from core.loading import BrokenStateError, Facts, load
+from core.members import Member, configuration
 from core.node import Node, NodeConfig
 from core.state import NOT_COMPACTED, State
 from net import replicator as raft
 from net.disk import Disk, DiskFull, Lock
 from net.driver import DEFAULT_PACE, Driver
 from net.flush import Pace
+from net.founding import found
 from net.journal import SEGMENT_BYTES, Journal, Recovered, Reserve, SnapshotMark
 from net.journal.reserve import RESERVE_BYTES
 from net.local import LocalEngine
 from net.metrics import Metrics
 from net.packs import decode_entry
 from net.store.batch import Batch, Identity
+from net.store.errors import StoreError
 from net.store.meta import JOURNAL_BEGINS, JOURNAL_NOTE, STATE_NOTE
 from net.store.store import Store
 from net.telemetry import Logger
+from server.identity import cluster_id
 
 Engine = Callable[[int, raft.LogBounds, Journal], raft.Replicator]
 """Makes a member's engine out of its id and what its journal holds."""
@@ -85,26 +89,34 @@ def open_member(
     log: Logger,
     *,
     identity: Identity,
+    founders: Sequence[Member] = (),
     engine: Engine | None = None,
 ) -> Opened:
     """Open, verify, replay. Raises RefusedToStartError, and what disk, journal and store raise.
 
-    `identity` is what a first start writes down; later ones read it. Without an `engine` the member
-    is alone: what its journal holds is committed. The collector stays away
-    meanwhile: what is loaded holds no cycles, and looking at all of it once takes 0.6 s at 1M
+    `identity` is what a first start writes down; later ones read it. So are `founders`, who begin
+    the cluster's log; none of them for a member that joins. Without an `engine`, or with the
+    local one, the member is alone: what its journal holds is committed. The collector stays
+    away meanwhile: what is loaded holds no cycles, and looking at all of it once takes 0.6 s at 1M
     keys. At the end everything is put out of its sight. Where the disk is full the reserve is
     given up and all is tried once more.
     """
+
+    def open_once() -> Opened:
+        return _open_member(
+            where, config, metrics, log, identity=identity, founders=founders, engine=engine
+        )
+
     gc.disable()
     try:
         try:
-            return _open_member(where, config, metrics, log, identity=identity, engine=engine)
+            return open_once()
         except DiskFull:
             freed = _reserve(where).release()
             if not freed:
                 raise
             log.error("the disk is full: gave up the reserve to start", freed_bytes=freed)
-        opened = _open_member(where, config, metrics, log, identity=identity, engine=engine)
+        opened = open_once()
         opened.driver.disk_full = True
         return opened
     finally:
@@ -119,6 +131,7 @@ def _open_member(
     log: Logger,
     *,
     identity: Identity,
+    founders: Sequence[Member],
     engine: Engine | None,
 ) -> Opened:
     disk = where.disk
@@ -136,10 +149,11 @@ def _open_member(
         store = _open_store(where, found, identity)
         undo.callback(store.close)
         _join(journal, store)
+        _found(journal, store, founders)
         driver = _driver(where, config, metrics, journal, found, store, engine)
         reserve = _reserve(where)
         driver.on_disk_full = lambda: _tell_full(reserve, log)
-        replayed = _replay(driver, journal) if engine is None else 0
+        replayed = _replay(driver, journal) if isinstance(driver.engine, LocalEngine) else 0
         undo.pop_all()
     state = driver.node.state
     log.info(
@@ -167,6 +181,11 @@ def _driver(
     state, dead = _load(store)
     if store.meta.notes.get(JOURNAL_NOTE) == JOURNAL_BEGINS:
         _forget_restore(store)
+    if store.meta.member_id in state.removed:
+        raise RefusedToStartError(
+            "the member has been permanently removed from the cluster; "
+            f"data-dir used by this member must be removed: {where.data}"
+        )
     node = Node(state, _with_member(config, store.meta.member_id))
     bounds = _bounds(journal, found, state)
     member_id = store.meta.member_id
@@ -243,6 +262,23 @@ def _join(journal: Journal, store: Store) -> None:
         )
 
 
+def _found(journal: Journal, store: Store, founders: Sequence[Member]) -> None:
+    """Begin the log of a new cluster with its founders, where no member is known.
+
+    The store says who this member is: founders without it are of another start (a crash came
+    between, and k8s-dqlite's way draws ids anew), and those of another cluster than a snapshot
+    was restored for are what flags happen to list: then it is alone.
+    """
+    if not founders or store.members():
+        return
+    index, own = store.applied[0], store.meta.member_id
+    ids = [founder.id for founder in founders]
+    is_restored = store.meta.notes.get(JOURNAL_NOTE) == JOURNAL_BEGINS
+    is_theirs = own in ids and (not is_restored or cluster_id(ids) == store.meta.cluster_id)
+    begins = is_theirs and (is_restored or (index == 0 and journal.first_index == 1))
+    found(journal, founders, own=own, after=index, begins=begins)
+
+
 def _forget_restore(store: Store) -> None:
     """From now on an empty journal is a lost one."""
     meta = store.meta
@@ -269,43 +305,55 @@ def facts_of(store: Store) -> Facts:
         int.from_bytes(meta.chain_hash, "big"),
         store.leases(),
         store.alarms(),
+        store.members(),
     )
+
+
+def load_received(store: Store) -> tuple[State, list[int]]:
+    """Read a store that another member sent. Raises StoreError if it contradicts itself."""
+    try:
+        return _read(store)
+    except BrokenStateError as error:
+        raise StoreError(f"{store.path} contradicts itself: {error}") from error
 
 
 def _load(store: Store) -> tuple[State, list[int]]:
     gc.disable()
     try:
-        state, dead = load(facts_of(store), store.rows())
-        wanted = store.meta.notes.get(STATE_NOTE)
-        if wanted and wanted != f"{state.state_hash():016x}":
-            raise BrokenStateError("its rows are not those that were written")
-        return state, dead
+        return _read(store)
     except BrokenStateError as error:
         raise RefusedToStartError(
             f"{store.path} contradicts itself: {error}; see trine check, restore a snapshot"
         ) from error
 
 
+def _read(store: Store) -> tuple[State, list[int]]:
+    state, dead = load(facts_of(store), store.rows())
+    wanted = store.meta.notes.get(STATE_NOTE)
+    if wanted and wanted != f"{state.state_hash():016x}":
+        raise BrokenStateError("its rows are not those that were written")
+    return state, dead
+
+
 def _with_member(config: NodeConfig, member_id: int) -> NodeConfig:
-    return NodeConfig(
-        member_id,
-        config.origin,
-        config.quota_bytes,
-        config.request_bytes_max,
-        config.fragment_bytes,
-        config.progress_interval_ms,
-    )
+    return evolve(config, member_id=member_id)
 
 
 def _bounds(journal: Journal, found: Recovered, state: State) -> raft.LogBounds:
     hard = found.hard_state
-    term = hard.term if hard is not None else 0
     last_term = journal.term_at(journal.last_index) if journal.last_index else 0
+    term = max(last_term, state.applied_term)
+    vote = commit = 0
+    if hard is not None:
+        commit = hard.commit
+        if hard.term >= term:
+            term, vote = hard.term, hard.vote
     return raft.LogBounds(
-        raft.HardState(max(term, last_term, state.applied_term), 0, 0),
+        raft.HardState(term, vote, commit),
         journal.last_index,
         last_term,
         state.applied_index,
+        configuration(state.members),
     )
 
 

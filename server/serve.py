@@ -12,18 +12,22 @@ import socket
 import sys
 from typing import Final, NoReturn
 
+import attrs
 import click
 import trio
 from click.shell_completion import CompletionItem
 
 from net.telemetry import Logger
 from server.arguments import ArgumentError, ConfigFileError, Setting, read_arguments
+from server.clustering import Joined
 from server.config import Config, ConfigError, configure
+from server.dqlite import JOIN
 from server.flags import Flag, variable
 from server.inert import REFUSED
 from server.logs import Outputs, open_log, open_outputs
-from server.preflight import preflight
+from server.preflight import is_begun, preflight
 from server.settings import ALL_FLAGS, ALL_SECTIONS, gather
+from server.storagedir import adopt
 from server.version import ETCD_VERSION, TRINE_VERSION
 
 _METAVARS: Final = {
@@ -80,7 +84,8 @@ def serve(arguments: dict[str, Setting]) -> None:
     """
     try:
         settings = gather(arguments, os.environ, _read_file)
-        config = preflight(configure(settings, host=socket.gethostname()))
+        asked = configure(settings, host=socket.gethostname())
+        config = preflight(adopt(asked, settings))
         outputs = open_outputs(config.logging)
     except ConfigError as fault:
         _refuse(*fault.sentences)
@@ -99,7 +104,33 @@ def _run(config: Config, outputs: Outputs) -> int:
 
     log = open_log(config.logging, outputs)
     announce(config, log)
+    is_new = config.initial_cluster_existing and not is_begun(config.data_dir)
+    if is_new or os.path.exists(os.path.join(config.data_dir, JOIN)):
+        joined = _joined(config, log)
+        if joined is None:
+            return 1
+        config = attrs.evolve(config, joined=joined)
     return trio.run(run_member, config, log)
+
+
+def _joined(config: Config, log: Logger) -> Joined | None:
+    """Return who this member is in the cluster it joins, or has joined; None if it cannot."""
+    from server.joining import JoinError, join, remember, remembered
+
+    try:
+        joined = remembered(config.data_dir)
+        if joined is not None:
+            return joined
+        log.info("joining a cluster", peer_urls=config.advertise_peer)
+        joined = trio.run(join, config, log)
+        remember(config.data_dir, joined)
+    except (JoinError, OSError) as fault:
+        log.fatal("cannot start", reason=str(fault))
+        return None
+    members = [f"{each.id:x}" for each in joined.members]
+    log.info("joined", cluster=f"{joined.cluster_id:x}", member=f"{joined.member_id:x}",
+             members=members)  # fmt: skip
+    return joined
 
 
 def announce(config: Config, log: Logger) -> None:

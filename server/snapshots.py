@@ -158,7 +158,8 @@ def _status_text(found: Status, write_out: str) -> str:
 @click.option(
     "--initial-cluster",
     default=None,
-    help="The member as name=URL. [default: ${name}=${initial-advertise-peer-urls}]",
+    help="Members of the new cluster, name=URL pairs, comma separated. "
+    "[default: ${name}=${initial-advertise-peer-urls}]",
 )
 @click.option(
     "--initial-advertise-peer-urls",
@@ -195,19 +196,20 @@ def restore(
     bump_revision: int,
     mark_compacted: bool,
 ) -> None:
-    """Write a data directory of a new cluster of one member from the snapshot PATH.
+    """Write a data directory of a new cluster from the snapshot PATH.
 
-    Start the member with the same --name, --initial-advertise-peer-urls and
+    For several members, do so on each of them, with the same --initial-cluster and its own --name.
+    Start it with the same --name, --initial-cluster, --initial-advertise-peer-urls and
     --initial-cluster-token.
     """
-    peer_urls = _peer_urls(name, initial_cluster, initial_advertise_peer_urls)
+    founders = _founders(name, initial_cluster, initial_advertise_peer_urls)
     directory = data_dir or f"{name}.trine"
-    member = identity.member_id(peer_urls, initial_cluster_token)
+    ids = {each: identity.member_id(urls, initial_cluster_token) for each, urls in founders.items()}
     try:
         facts = restore_store(
             path,
             directory,
-            identity=Identity(identity.cluster_id([member]), member),
+            identity=Identity(identity.cluster_id(list(ids.values())), ids[name]),
             bump_revision=bump_revision,
             mark_compacted=mark_compacted,
         )
@@ -218,19 +220,26 @@ def restore(
     click.echo(f"Restored {path} to {directory}, revision {facts.revision}")
 
 
-def _peer_urls(name: str, initial_cluster: str | None, advertise: str) -> list[str]:
+def _founders(name: str, initial_cluster: str | None, advertise: str) -> dict[str, list[str]]:
+    """Return the peer URLs of every member of the new cluster, by name."""
     try:
-        urls = [advertised(url) for url in advertise.split(",") if url.strip()]
+        own = [advertised(url) for url in advertise.split(",") if url.strip()]
         if initial_cluster is None:
-            return urls
-        pairs = [pair.strip().partition("=") for pair in initial_cluster.split(",")]
-        if any(member != name for member, _, _ in pairs):
-            raise click.UsageError(
-                f"--initial-cluster: a restored cluster has one member, --name={name}."
-            )
-        return [advertised(url) for _, _, url in pairs]
+            return {name: own}
+        founders: dict[str, list[str]] = {}
+        for pair in initial_cluster.split(","):
+            member, separator, url = pair.strip().partition("=")
+            if not separator:
+                raise click.UsageError(f'--initial-cluster: "{pair}" is no pair; write name=URL.')
+            founders.setdefault(member, []).append(advertised(url))
     except UrlError as fault:
         raise click.UsageError(f"{fault}.") from fault
+    if name not in founders:
+        raise click.UsageError(
+            f'--initial-cluster: couldn\'t find local name "{name}" in the initial cluster '
+            f"configuration; add {name}=URL."
+        )
+    return founders
 
 
 def _fail(command: str, sentence: str) -> NoReturn:

@@ -139,6 +139,7 @@ class Common:
     """The highest compaction that was acknowledged."""
     leases: list[int] = field(factory=list[int])
     """Leases granted and not known to be gone, oldest first."""
+    now_us: Callable[[], int] = lambda: 0
 
 
 @define
@@ -162,6 +163,11 @@ class Memory:
     """An informer's: mod revision and value by key."""
     cached_rev: int = 0
     """The revision of which `cache` is a picture."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time for faults is over: what an operator does may cost an election."""
+        return self.common.now_us() >= self.options.duration_ms * 1000
 
     def member(self, wanted: int) -> int:
         """Return which member an item means."""
@@ -203,7 +209,7 @@ class Clients:
         scheduler: Scheduler,
         recorder: Recorder,
     ) -> None:
-        self.common = Common()
+        self.common = Common(now_us=lambda: scheduler.now_us)
         self.counts: dict[str, int] = {}
         """Items begun, by what they do."""
         self.dropped = 0

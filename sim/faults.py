@@ -137,6 +137,8 @@ class _Act:
                 return self._disk()
             case "transfer" | "depose" | "snapshot" | "restore":
                 return self._operation()
+            case "rolling_restart":
+                return self._rolling_restart()
             case other:
                 raise AssertionError(f"nobody does {other}")
 
@@ -326,6 +328,18 @@ class _Act:
                 for member in range(self._size)
             ]
         )
+
+    def _rolling_restart(self) -> bool:
+        """Stop and start one member after the other, as an operator does for a new release."""
+        down_ms, apart_ms = self._number("down_ms"), self._number("apart_ms")
+        for place in range(self._size):
+            again = partial(self._restart, place, down_ms)
+            self._cluster.world.after(place * (down_ms + apart_ms), again)
+        return True
+
+    def _restart(self, member: int, down_ms: int) -> None:
+        if not self._faults.is_over:
+            self._faults.down(self._what, member, down_ms, "all")
 
     # Disks.
 

@@ -11,6 +11,9 @@ cut every 20 entries or packs of 200 bytes reach in a minute what defaults reach
     mix                            each client intent on with p = 0.6
     fault groups                   each on with p = 0.5, then its rate: low, mid or high
     the rest                       small sets of values, the tables below
+
+The engine raft is never drawn. Where it is asked for, members (1 to 7), spare machines and changes
+of membership are drawn beside the rest, from streams of their own.
 """
 
 from bisect import bisect
@@ -21,7 +24,7 @@ from typing import Final
 
 from attrs import asdict
 
-from sim.menu import DISHES, GROUPS, LEADER, Argument, Dish
+from sim.menu import DISHES, GROUPS, LEADER, MEMBERSHIP, MEMBERSHIP_DISHES, Argument, Dish
 from sim.ops import Json
 from sim.plan import Item, Options, Plan
 from sim.plan_file import options_of
@@ -81,6 +84,8 @@ def make_plan(seed: int, overrides: Mapping[str, object] | None = None, *, tier:
     pace = Pace(Random(f"{seed}/plan/pace"), options)
     items = _client_items(Random(f"{seed}/plan/clients"), options, pace)
     items += _faults(Random(f"{seed}/plan/faults"), Random(f"{seed}/plan/rates"), options, pace)
+    if MEMBERSHIP in options.faults:
+        items += _membership(Random(f"{seed}/plan/membership"), options)
     items.sort(key=_time)
     items += final_items(options)
     return Plan(seed, options, tuple(items))
@@ -115,7 +120,22 @@ def draw_options(chance: Random, given: Mapping[str, object], *, tier: int) -> O
             for intent in workload.intents
             if dice.random() < 0.6
         )
+    if given.get("engine") == "raft":
+        _draw_for_raft(dice, drawn, given)
     return options_of(drawn, Options())
+
+
+def _draw_for_raft(dice: Random, drawn: dict[str, object], given: Mapping[str, object]) -> None:
+    """Draw what only an engine with elections and members of its own has."""
+    own = {
+        "members": dice.choice((1, 3, 3, 3, 5, 5, 7)),
+        "spares": dice.choice((0, 0, 1, 3)),
+        "datagrams": False,  # Its links are connections.
+    }
+    drawn.update({name: value for name, value in own.items() if name not in given})
+    faults = drawn["faults"]
+    if dice.random() < 0.5 and isinstance(faults, tuple) and faults and "faults" not in given:
+        drawn["faults"] = (*faults, MEMBERSHIP)
 
 
 def _whole(value: object) -> int:
@@ -184,6 +204,17 @@ def _faults(chance: Random, rates: Random, options: Options, pace: Pace) -> list
         items.append(item)
         if dish.name == "enospc":
             items += _disarmed(item, options)
+    return items
+
+
+def _membership(chance: Random, options: Options) -> list[Item]:
+    """Draw a few changes of membership, far enough apart that some of them come through."""
+    cook = _Cook(chance, options)
+    items: list[Item] = []
+    for _ in range(chance.choice((1, 2, 4))):
+        dish = chance.choice(MEMBERSHIP_DISHES)
+        time_ms = FIRST_MS + int(chance.random() * max(1, options.duration_ms - FIRST_MS - 1))
+        items.append(Item(time_ms, "fault", 0, dish.name, cook.arguments(dish)))
     return items
 
 
@@ -278,6 +309,9 @@ _BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "compact.back": (0, 30),
     "slow_watcher.ms": (100, 10_000),
     "oversized.kib": (64, 2_200),
+    "spare": (0, 6),
+    "rolling_restart.down_ms": (50, 500),
+    "rolling_restart.apart_ms": (500, 3_000),
 }
 """Least and most of an argument, by dish and name or by name; milliseconds are log-uniform."""
 

@@ -24,6 +24,10 @@ def written(
 ) -> Iterator[Logged]:
     """Yield the commands of a pack; `rev` is the store's revision before it."""
     done = [effect for effect in effects if type(effect) is Applied]
+    assert len(done) == len(given.commands), (
+        f"INV-SAME-INDEX-SAME-HASH: a pack of {len(given.commands)} commands was applied as "
+        f"{len(done)} at index {given.log_index}"
+    )
     for position, (proposed, applied) in enumerate(zip(given.commands, done, strict=True)):
         answer = applied.answer
         if not isinstance(answer, Failure):

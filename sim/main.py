@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from sim.ops import Json
     from sim.plan import Plan
 
-GROUPS: Final = ("message", "partition", "clock", "process", "disk", "operations", "client")
-ENGINES: Final = ("perfect", "local")
+GROUPS: Final = (
+    "message", "partition", "clock", "process", "disk", "operations", "client", "membership",
+)  # fmt: skip
+ENGINES: Final = ("perfect", "raft", "local")
 EXIT_VERDICT: Final = 1
 EXIT_HARNESS: Final = 2
 SEEDS: Final = 1000
@@ -118,7 +120,7 @@ def run(
         again_percent=unseed,
         out=out,
         commit=_commit(),
-        marks=expected(tier),
+        marks=expected(tier, engine or ""),
         keep_outcomes=html is not None,
     )
     runner = Runner(batch)

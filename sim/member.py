@@ -23,7 +23,7 @@ from net import replicator as raft
 from net.disk import DiskFull
 from net.driver import DEFAULT_PACE, Driver, DriverInput, Io, Job, JobDone, Synced
 from net.etcd.calls import StreamCall
-from net.etcd.cluster import Cluster, MemberFacts
+from net.etcd.cluster import Cluster
 from net.etcd.encode import Encoder
 from net.etcd.maintenance import Maintenance
 from net.flush import Pace
@@ -77,6 +77,13 @@ class _Recorded:
     @property
     def commit_index(self) -> int:
         return self._engine.commit_index
+
+    @property
+    def members(self) -> raft.Configuration:
+        return self._engine.members
+
+    def match_of(self, member: int) -> int:
+        return self._engine.match_of(member)
 
     def step(self, now_ms: int, inputs: Sequence[raft.RaftInput]) -> raft.RaftOutput:
         out = self._engine.step(now_ms, inputs)
@@ -171,9 +178,7 @@ class SimMember:
         encoder = Encoder(
             cluster_id=opened.identity.cluster_id, member_id=opened.identity.member_id
         )
-        cluster = Cluster(
-            MemberFacts(opened.identity.member_id, "sim", (), ()), lambda: encoder.header(0)
-        )
+        cluster = Cluster(driver.node, lambda: encoder.header(0), lambda urls: len(urls))
         self._maintenance = Maintenance(
             driver,
             cluster,

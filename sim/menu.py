@@ -44,6 +44,8 @@ class Dish(NamedTuple):
 
 
 GROUPS: Final = ("message", "partition", "clock", "process", "disk", "operations", "client")
+MEMBERSHIP: Final = "membership"
+"""One group more, for the engine whose members may change; drawn by itself."""
 
 _FROM, _TO = Argument("from", "member"), Argument("to", "member")
 _MEMBER, _MS = Argument("member", "member"), Argument("ms", "ms")
@@ -151,7 +153,22 @@ DISHES: Final = (
          "the client puts a value of that size, which may be too large"),
 )  # fmt: skip
 
-MENU: Final[Mapping[str, Dish]] = {dish.name: dish for dish in DISHES}
+_SPARE = Argument("spare", "number")
+_ROLE = Argument("role", "word", ("voter", "learner"))
+
+MEMBERSHIP_DISHES: Final = (
+    Dish("member_add", MEMBERSHIP, "clients", (_SPARE, _ROLE),
+         "a spare machine joins, to vote, or as a learner that is promoted by a client"),
+    Dish("member_remove", MEMBERSHIP, "clients", (_MEMBER,),
+         "the member is removed; its machine is turned off a while later"),
+    Dish("member_replace", MEMBERSHIP, "clients", (_MEMBER, _SPARE, _ROLE),
+         "the member is removed, and a spare machine joins in its place"),
+    Dish("rolling_restart", MEMBERSHIP, "world", (_DOWN, Argument("apart_ms", "ms")),
+         "all members stop and start, one after the other"),
+)  # fmt: skip
+"""What an operator does to who the cluster is; needs `Options.spares` to join."""
+
+MENU: Final[Mapping[str, Dish]] = {dish.name: dish for dish in (*DISHES, *MEMBERSHIP_DISHES)}
 
 
 def wrong(name: str, args: Mapping[str, object]) -> str:

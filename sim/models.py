@@ -11,6 +11,7 @@ from random import Random
 from attrs import define, field
 
 from core.loading import Facts, Row, load
+from core.members import configuration, from_rows
 from core.state import NOT_COMPACTED, State
 from net.disk import DiskFull
 from net.journal import (
@@ -23,7 +24,7 @@ from net.journal import (
     SnapshotMark,
     StoreSwitch,
 )
-from net.replicator import Entry
+from net.replicator import Configuration, Entry
 from net.store.batch import Batch
 from sim.platter import Survival
 
@@ -119,6 +120,11 @@ class JournalModel:
 
     wants_preparation = False
 
+    @property
+    def last_index(self) -> int:
+        """The newest pack's index, durable or not."""
+        return self._last_index
+
     def append(self, frames: Sequence[Frame]) -> None:
         """Write one batch. Raises DiskFull where there is no room, not even a reserve's."""
         if self.is_full:
@@ -190,6 +196,7 @@ class Rows:
     changes: dict[int, Row] = field(factory=dict[int, Row])
     leases: dict[int, tuple[int, int]] = field(factory=dict[int, tuple[int, int]])
     alarms: tuple[tuple[int, int], ...] = ()
+    members: tuple[tuple[int, bytes], ...] = ()
 
     def take(self, batch: Batch) -> None:
         """Enter one transaction."""
@@ -207,6 +214,8 @@ class Rows:
             self.leases.pop(lease_id, None)
         if batch.alarms is not None:
             self.alarms = tuple(batch.alarms)
+        if batch.members is not None:
+            self.members = tuple(batch.members)
         if batch.chain_hash is not None:
             self.chain_hash = int.from_bytes(batch.chain_hash, "big")
 
@@ -222,6 +231,7 @@ class Rows:
             dict(self.changes),
             dict(self.leases),
             self.alarms,
+            self.members,
         )
 
     def state(self) -> tuple[State, list[int]]:
@@ -235,8 +245,14 @@ class Rows:
             self.chain_hash,
             [(lease, *found) for lease, found in sorted(self.leases.items())],
             list(self.alarms),
+            self.members,
         )
         return load(facts, [[self.changes[number] for number in sorted(self.changes)]])
+
+    @property
+    def configuration(self) -> Configuration:
+        """Who the cluster is, as an engine has it."""
+        return configuration(from_rows(self.members)[0])
 
     @property
     def size_bytes(self) -> int:

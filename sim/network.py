@@ -186,6 +186,18 @@ class Network:
         else:
             noises.remove(noise)
 
+    def cut_off(self, member: int, ms: int) -> None:
+        """Let nothing pass between a member and all others for so long."""
+        ways = [way for way in self._ways if member in way]
+        for source, target in ways:
+            self.hold(source, target, on=True)
+
+        def free() -> None:
+            for source, target in ways:
+                self.hold(source, target, on=False)
+
+        self.world.after(ms, free)
+
     def reset(self, a: int, b: int) -> None:
         """Break the connection of two members; a new one follows."""
         self._break(a, b)

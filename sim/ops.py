@@ -109,8 +109,11 @@ class Leases(NamedTuple):
 
 
 class Admin(NamedTuple):
-    """`what`: status, hash, defragment, snapshot, members, alarms, and two with a member as target:
-    move_leader, disarm (that member's alarm of no space)."""
+    """`what`: status, hash, defragment, snapshot, members, alarms, and those with a target.
+
+    A target is a member: move_leader, disarm (its alarm of no space), member_add, member_learn (it
+    joins as a voter, or as a learner), member_promote, member_remove.
+    """
 
     what: str
     target: int = 0

@@ -13,7 +13,7 @@ from net import replicator as raft
 from net.replicator import Entry, Outcome, Persist, RaftInput, RaftOutput, Role
 from sim import perfect_messages as say
 from sim.ledger import Ledger
-from sim.perfect_followers import RETRY_MS, Follower
+from sim.perfect_followers import RETRY_MS, FixedMembership, Follower
 from sim.perfect_log import PerfectLog
 from sim.perfect_messages import Gathered, pack, unpack
 from sim.perfect_reads import Asker, ReadRounds
@@ -23,7 +23,7 @@ KEPT_ENTRIES = 5
 """How many entries stay behind a cut, for followers a little behind."""
 
 
-class PerfectEngine:
+class PerfectEngine(FixedMembership):
     """One member's engine, for one life. `entries` are what its journal holds."""
 
     def __init__(
@@ -162,7 +162,7 @@ class PerfectEngine:
                 self._snapshot(given)
             case raft.SnapshotInstalled():
                 self._installed(given.index)
-            case raft.Transfer() | raft.Tick():
+            case raft.Transfer() | raft.ChangeMember() | raft.Tick():
                 pass
 
     def _obey_ledger(self) -> None:

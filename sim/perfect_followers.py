@@ -5,6 +5,7 @@ Rule of this file: indexes and times, no messages.
 
 from attrs import define
 
+from net.replicator import Configuration
 from sim.perfect_log import PerfectLog
 
 RETRY_MS = 500
@@ -66,3 +67,19 @@ class Follower:
         self.next = max(self.next, index + 1)
         self.snapshot_ms = 0
         return True
+
+
+class FixedMembership:
+    """What the port asks of an engine about members, where they are the same for ever."""
+
+    _me: int
+    _peers: dict[int, Follower]
+
+    @property
+    def members(self) -> Configuration:
+        """See Replicator."""
+        return dict.fromkeys((self._me, *self._peers), True)
+
+    def match_of(self, member: int) -> int:
+        """See Replicator."""
+        return self._peers[member].match if member in self._peers else 0

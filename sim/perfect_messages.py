@@ -74,5 +74,6 @@ class Gathered:
             self.read_lost,
             self.send_snapshot,
             self.install,
+            (),
         )
         return new(RaftOutput, values)

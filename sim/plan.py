@@ -31,7 +31,9 @@ class Options:
 
     members: int = 3
     engine: str = "perfect"
-    """perfect, local (one member) or, once it exists, raft."""
+    """perfect, local (one member) or raft."""
+    spares: int = 0
+    """Machines that are no members at first; changes of membership make them so."""
     workload: str = "register"
     """One of `sim.workloads`, or several joined by "+"."""
     mix: tuple[str, ...] = ()

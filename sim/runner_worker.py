@@ -23,6 +23,9 @@ _BUG = "A broken invariant is a bug of Trine, never of a client (docs/INVARIANTS
 _CHECKS = {
     "INV-ONE-LEADER-PER-TERM": ("raft-safety", "A term has one leader."),
     "INV-LOG-MATCHES": ("raft-safety", _ONE_LOG),
+    "INV-COMMIT-ON-MAJORITY": (
+        "raft-safety", "What is committed is durable on more than half of the voters."
+    ),
     "INV-LEADER-COMPLETE": ("raft-safety", "Who is elected has all that was committed."),
     "synced-and-gone": ("durability", "Durability: any completed operation is durable."),
     "INV-REPLY-AFTER-PERSIST": ("durability", "Durability: any completed operation is durable."),

@@ -19,6 +19,9 @@ from core.inputs import Committed
 from core.state import State
 from core.watching import WatchStream
 from net import faultpoint
+from net.founding import founding_payloads
+from net.replicator import Entry
+from sim.engines import founders
 from sim.history import Logged, Seen, WatchSpec
 from sim.ledger import Ledger
 from sim.logbook import written
@@ -27,12 +30,16 @@ from sim.network import Network
 from sim.ops import Admin, AdminDone, Op, Result, Unknown
 from sim.plan import Options
 from sim.platter import Survival
+from sim.provision import Provision
 from sim.tier1_clients import Asking, Watching
 from sim.tier1_member import Member
+from sim.truth import Truth
 from sim.world import APPLY, World
 
 SHORT_TTL_S = 10
 """A lease of so long should end before the run does: clients have stopped renewing."""
+ADMINISTERED = ("status", "members", "move_leader", "snapshot", "defragment")
+"""What is answered here, where tier 2 has the service."""
 CHECK_ENTRIES = 64
 """The state's invariants are checked as code after so many entries of a member."""
 
@@ -52,7 +59,7 @@ class Tier1Cluster:
     def __init__(self, world: World, options: Options) -> None:
         self.world = world
         self.options = options
-        count = options.members
+        count = options.members + options.spares
         self.network = Network(
             world, count, delay_us=options.link_ms * 1000, datagrams=options.datagrams
         )
@@ -62,8 +69,17 @@ class Tier1Cluster:
             can_talk=self._can_talk,
             wake=lambda member: self.members[member - 1].wake(),
         )
+        self.provision = Provision(
+            world,
+            options.members,
+            options.spares,
+            start=self.start,
+            stop=partial(self.crash, survival="all"),
+        )
+        self.provision.rest_us = options.duration_ms * 1000
+        self.truth = Truth(world, self._holds, self.provision.changed)
         self.members = [
-            Member(number, world, self.network, self.ledger, options, self)
+            Member(number, world, self.network, self.ledger, self.truth, options, self)
             for number in range(count)
         ]
         self.log: list[Logged] = []
@@ -75,14 +91,18 @@ class Tier1Cluster:
         self._current = -1
         self._wants = world.chance("wants-leader")
         faultpoint.install(None)
-        if options.engine != "local":
+        if options.engine == "perfect":
             self.ledger.begin()
+        elif options.engine == "raft":
+            payloads = founding_payloads(founders(options.members))
+            for machine in self.members[: options.members]:
+                machine.disk.found(payloads)
 
     # Clients.
 
     def ask(self, member: int, op: Op, deadline_ms: int, then: Callable[[Result], None]) -> None:
         """See Endpoint."""
-        machine = self.members[member]
+        machine = self.members[self.provision.turn_to(member)]
         if isinstance(op, Admin) and op.what == "disarm":
             op = op._replace(target=self.members[op.target % self.size].id)
         asking = Asking(machine, 0, op, self._asked, then)
@@ -97,7 +117,7 @@ class Tier1Cluster:
             return
         if not machine.is_up:
             asking.settle(Unknown("the connection was refused"))
-        elif isinstance(asking.op, Admin) and asking.op.what not in ("hash", "alarms", "disarm"):
+        elif isinstance(asking.op, Admin) and asking.op.what in ADMINISTERED:
             self._administer(machine, asking, asking.op)
         else:
             machine.ask(asking)
@@ -120,7 +140,7 @@ class Tier1Cluster:
         elif op.what == "members":
             asking.settle(AdminDone(rev, (("members", self.size),)))
         elif op.what == "move_leader":
-            self.ledger.transfer(op.target % self.size + 1)
+            self.transfer(op.target % self.size)
             asking.settle(AdminDone(rev))
         elif op.what == "snapshot":
             asking.settle(AdminDone(0, (("size_bytes", machine.disk.store.durable.size_bytes),)))
@@ -129,7 +149,7 @@ class Tier1Cluster:
 
     def watch(self, member: int, spec: WatchSpec, sink: Callable[[Seen], None]) -> Watching:
         """See Endpoint."""
-        machine = self.members[member]
+        machine = self.members[self.provision.turn_to(member)]
         stream = WatchStream()
         watching = Watching(machine, 0, sink, stream)
         stream.token = watching
@@ -171,6 +191,8 @@ class Tier1Cluster:
     def start(self, member: int) -> None:
         """See Cluster."""
         machine = self.members[member]
+        if not self.provision.may_run(member):
+            return
         last_index = machine.disk.log.last_index
         if self.options.engine == "local" and last_index < len(self.hashes):
             # A cluster's only member stands again: what it applied before it still has.
@@ -264,12 +286,20 @@ class Tier1Cluster:
         return True
 
     def depose(self, ms: int) -> None:
-        """See Cluster."""
-        self.ledger.depose(ms)
+        """See Cluster: a real leader is deposed by losing its links."""
+        leader = self.leader()
+        if self.options.engine == "perfect":
+            self.ledger.depose(ms)
+        elif leader is not None:
+            self.network.cut_off(leader, ms)
 
     def transfer(self, member: int) -> None:
         """See Cluster."""
-        self.ledger.transfer(member + 1)
+        leader = self.leader()
+        if self.options.engine == "perfect":
+            self.ledger.transfer(member + 1)
+        elif leader is not None:
+            self.members[leader].transfer(member + 1)
 
     def snapshot(self, member: int) -> None:
         """See Cluster."""
@@ -294,7 +324,8 @@ class Tier1Cluster:
     def settled(self) -> str:
         """See Cluster."""
         applied: set[int] = set()
-        for machine in self.members:
+        for member in self.provision.members():
+            machine = self.members[member]
             if not machine.is_up:
                 return f"member {machine.number} is down"
             node = machine.driver.node
@@ -354,6 +385,10 @@ class Tier1Cluster:
         rev = self.log[-1].rev if self.log else 1
         now_us = self.world.now_us
         self.log += written(given, effects, rev=rev, calls=self._calls, time_us=now_us)
+
+    def _holds(self, member_id: int, entry: Entry) -> bool:
+        """Whether a member's disk holds an entry for good."""
+        return self.members[member_id - 1].disk.holds(entry.index, entry.term)
 
     def _can_talk(self, a: int, b: int) -> bool:
         if a in self.ledger.stopped or b in self.ledger.stopped:

@@ -5,13 +5,18 @@ names, and the log behind it. What a fault does to syncs and room is here; when 
 the member to say.
 """
 
+from collections.abc import Sequence
 from random import Random
 from typing import cast
 
 from attrs import define, field, frozen
 
+from core.ids import Index, MemberId, Term
 from core.state import State
 from net import replicator as raft
+from net.founding import FIRST_TERM
+from net.journal import HardState
+from net.replicator import Entry
 from net.store.store import Store
 from sim.models import JournalModel, LogImage, Rows, StoreModel
 from sim.platter import Survival
@@ -33,6 +38,12 @@ class MachineDisk:
     journal: JournalModel = field(init=False)
     store: StoreModel = field(init=False)
 
+    def found(self, payloads: Sequence[bytes]) -> None:
+        """Begin the log of a new cluster: the same on all who found it."""
+        for index, payload in enumerate(payloads, start=1):
+            self.log.entries.append(Entry(index, FIRST_TERM, payload))
+        self.log.hard = HardState(Term(FIRST_TERM), MemberId(0), Index(0))
+
     def open(self) -> Rows:
         """Begin a life: forget generations that nothing refers to; return the valid one."""
         log = self.log
@@ -52,7 +63,13 @@ class MachineDisk:
         if hard is not None:
             remembered = raft.HardState(hard.term, hard.vote, hard.commit)
         last_term = log.term_at(log.last_index) or 0
-        return raft.LogBounds(remembered, log.last_index, last_term, self.store.durable.index)
+        rows = self.store.durable
+        return raft.LogBounds(remembered, log.last_index, last_term, rows.index, rows.configuration)
+
+    def holds(self, index: int, term: int) -> bool:
+        """Whether an entry is here for good: in the log, or in the state that the log follows."""
+        log = self.log
+        return index < log.base_index or (index <= log.last_index and log.term_at(index) == term)
 
     def fill(self, *, full: bool) -> None:
         """Take all room away, or give it back."""

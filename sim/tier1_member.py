@@ -7,12 +7,14 @@ nothing that a life still had under way reaches the next.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 from core.codec import ProposalId
 from core.effects import Effect, Propose, Reply
 from core.inputs import (
     Asked,
+    ChangeOffered,
     Committed,
     Input,
     Offered,
@@ -20,7 +22,7 @@ from core.inputs import (
     WatchClosed,
     WatchOpened,
 )
-from core.node import Node, NodeConfig
+from core.node import Node
 from core.operations import LeaseKeepAlive
 from core.watching import WatchCreate, WatchStream
 from net import replicator as raft
@@ -39,6 +41,7 @@ from net.turns import (
     DriverInput,
     Io,
     JobDone,
+    LeadershipTo,
     PeerDown,
     PeerMessage,
     PeerUp,
@@ -48,19 +51,19 @@ from net.turns import (
 )
 from sim import cluster
 from sim.alarm import NEVER_US, Alarm
+from sim.engines import change_asked, engine_of, kind_of, node_config
 from sim.history import WatchSpec
 from sim.ledger import Ledger
 from sim.models import DiskError, EndedError, Rows
 from sim.network import Network
-from sim.ops import KeepAlive, Unknown
-from sim.perfect import PerfectEngine
-from sim.perfect_messages import kind_of
+from sim.ops import Admin, KeepAlive, Unknown
 from sim.plan import Options
 from sim.platter import Survival
 from sim.tier1_clients import Asking, Watching
 from sim.tier1_disk import MachineDisk, StagedRows
 from sim.tier1_ports import Surroundings
 from sim.tier1_words import told
+from sim.truth import Truth
 from sim.wire_words import raw, request
 from sim.world import CRASH, INSTALL, ROLE, SNAPSHOT, START, TURN, MemberClock, World
 
@@ -82,6 +85,7 @@ class Member:
         world: World,
         network: Network,
         ledger: Ledger,
+        truth: Truth,
         options: Options,
         surroundings: Surroundings,
     ) -> None:
@@ -90,11 +94,13 @@ class Member:
         self.world = world
         self.network = network
         self.ledger = ledger
+        self.truth = truth
         self.options = options
         self.surroundings = surroundings
         self.chance = world.chance(f"member/{number}")
         self._client_chance = world.chance(f"client-net/{number}")
         self.disk = MachineDisk()
+        self._kind_of = kind_of(options)
         self.clock = MemberClock(world)
         self.clock.boot(self.chance.randrange(1_000_000_000))
         self.clock.set_rate(self.chance.randint(-options.drift_ppm, options.drift_ppm))
@@ -125,7 +131,8 @@ class Member:
         options, disk = self.options, self.disk
         rows = disk.open()
         state, dead = rows.state()
-        node = Node(state, self._config())
+        origin = self.chance.getrandbits(62) + 1
+        node = Node(state, node_config(options, self.id, origin))
         engine = self._engine()
         self.driver = Driver(
             node,
@@ -174,34 +181,19 @@ class Member:
         self._inbox.clear()
         self.disk.crash(survival, self.chance)
 
-    def _config(self) -> NodeConfig:
-        alone = self.options.engine == "local"
-        return NodeConfig(
-            member_id=self.id,
-            origin=self.chance.getrandbits(62) + 1,
-            quota_bytes=self.options.quota_bytes,
-            request_bytes_max=1 << 21,
-            fragment_bytes=4096,
-            progress_interval_ms=2000,
-            request_timeout_ms=0 if alone else 7000,
-            election_timeout_ms=0 if alone else 1000,
-        )
-
     def _engine(self) -> raft.Replicator:
-        log, bounds = self.disk.log, self.disk.bounds()
-        if self.options.engine == "local":
-            return LocalEngine(self.id, bounds)
-        engine = PerfectEngine(
+        log = self.disk.log
+        return engine_of(
+            self.options,
             self.id,
-            self.ledger,
-            bounds,
+            self.disk.bounds(),
             base=(log.base_index, log.base_term),
             entries=log.entries,
-            message_bytes=self.options.pack_bytes,
+            ledger=self.ledger,
+            truth=self.truth,
+            chance=partial(self.world.chance, f"engine/{self.number}"),
             lossy=self.options.datagrams,
         )
-        self.ledger.engines[self.id] = engine
-        return engine
 
     def _replay(self) -> None:
         """A quorum of one has committed all that its journal holds."""
@@ -313,7 +305,7 @@ class Member:
     def _send(self, messages: Sequence[PeerMessage]) -> None:
         for peer, channel, data in messages:
             faultpoint("send.before")
-            what = kind_of(data) if channel == 0 else "question" if channel == 1 else "answer"
+            what = self._kind_of(data) if channel == 0 else "question" if channel == 1 else "answer"
             message = (channel, data)
             self.network.send(self.number, peer - 1, message, size=len(data), what=what)
             faultpoint("send.after")
@@ -368,6 +360,11 @@ class Member:
     def _cut_log(self) -> None:
         self.driver.flush_now(self.driver.node.now_ms)
         self.give(JobDone("checkpoint", self.disk.store.checkpoint()))
+
+    def transfer(self, target: int) -> None:
+        """Have leadership given to another, if it is this member's to give."""
+        if self.is_up:
+            self.give(LeadershipTo(0, target))
 
     # Stopped, and going on.
 
@@ -444,6 +441,9 @@ class Member:
         self._asked[asking] = None
         if isinstance(asking.op, KeepAlive):
             self.give(Asked(asking, LeaseKeepAlive(asking.op.lease)))
+            return
+        if isinstance(asking.op, Admin) and (change := change_asked(asking.op)) is not None:
+            self.give(ChangeOffered(asking, change))
             return
         path, data = request(asking.op)
         services = self._services

@@ -18,6 +18,7 @@ from core.answers import (
     LeaseLeasesAnswer,
     LeaseRevokeAnswer,
     LeaseTimeToLiveAnswer,
+    MembersAnswer,
     OperationAnswer,
     PutAnswer,
     RangeAnswer,
@@ -77,6 +78,8 @@ def told(answer: Answer) -> Result:
         case HashKvAnswer(revision, hashed, compacted, hash_revision):
             facts = (("hash", hashed), ("compacted", compacted), ("hash_revision", hash_revision))
             return AdminDone(revision, facts)
+        case MembersAnswer(revision, _, members):
+            return AdminDone(revision, (("members", len(members)),))
         case AlarmAnswer(revision, alarms):
             return AdminDone(revision, (("alarms", len(alarms)),))
         case Done(revision):

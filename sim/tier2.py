@@ -25,21 +25,23 @@ from net.replicator import Entry, LogBounds, Replicator
 from net.store.batch import Identity
 from server.ground import Running
 from sim.disk import PowerLost, SimDisk
+from sim.engines import engine_of, founders, kind_of
 from sim.history import Logged, Seen, WatchSpec
 from sim.ledger import Ledger
 from sim.network import Network
 from sim.ops import Op, Result
-from sim.perfect import PerfectEngine
 from sim.plan import Options
 from sim.platter import Survival
+from sim.provision import Provision
 from sim.streams import End, StreamSockets, Way, pair
 from sim.tier2_buggify import Buggify
 from sim.tier2_clock import WorldClock, seed_scheduler
-from sim.tier2_ground import Traits, configured
+from sim.tier2_ground import Traits, configured, members_by_number
 from sim.tier2_log import CommonLog, contradiction
 from sim.tier2_machine import Machine
 from sim.tier2_moments import Moments
 from sim.tier2_peers import SimPeers
+from sim.truth import Truth
 from sim.vfs import deterministic_sqlite
 from sim.wire import WatchStream, WireEndpoint
 from sim.world import Kind, MemberClock, World
@@ -65,16 +67,26 @@ class Tier2Cluster:
         """Ends of members for which nobody gave them reason."""
         self.points: dict[int, tuple[str, int, Callable[[], None]]] = {}
         """For each member the faultpoint it ends at, the passes left, and what ends it."""
+        count = options.members + options.spares
+        self.provision = Provision(
+            world,
+            options.members,
+            options.spares,
+            start=self.start,
+            stop=partial(self.crash, survival="all"),
+        )
+        self.provision.rest_us = options.duration_ms * 1000
+        self.truth = Truth(world, _believed, self.provision.changed)
         self.network = Network(
-            world, options.members, delay_us=options.link_ms * 1000, datagrams=options.datagrams
+            world, count, delay_us=options.link_ms * 1000, datagrams=options.datagrams
         )
         self.ledger = Ledger(
             world,
-            tuple(range(MEMBER_ID, MEMBER_ID + options.members)),
+            tuple(range(MEMBER_ID, MEMBER_ID + count)),
             can_talk=self._can_talk,
             wake=lambda member: self._nudge(member - MEMBER_ID),
         )
-        self.machines = [self._machine(number) for number in range(options.members)]
+        self.machines = [self._machine(number) for number in range(count)]
         self.endpoint = WireEndpoint(world, self._dial, lambda number: MEMBER_ID + number)
         self.log = CommonLog(world, self.endpoint.numbers)
         self.buggify = Buggify(world, options)
@@ -84,7 +96,7 @@ class Tier2Cluster:
         self._unborn: list[Callable[[], Awaitable[None]]] = []
         self._out: dict[int, Way] = {}
         self._back: dict[int, Way] = {}
-        for number in range(options.members):
+        for number in range(count):
             self._out[number] = self._way(f"client>{number}")
             self._back[number] = self._way(f"{number}>client")
 
@@ -105,11 +117,12 @@ class Tier2Cluster:
 
     def _stand_in(self, member: int) -> int:
         """A member whose disk was damaged stays away for good: its clients go to the next one."""
+        wanted = self.provision.turn_to(member)
         for step in range(self.size):
-            number = (member + step) % self.size
+            number = (wanted + step) % self.size
             if not self.machines[number].is_lost:
                 return number
-        return member
+        return wanted
 
     # Members.
 
@@ -128,7 +141,8 @@ class Tier2Cluster:
 
     def start(self, member: int) -> None:
         """See Cluster."""
-        self.machines[member].start()
+        if self.provision.may_run(member):
+            self.machines[member].start()
 
     def crash(self, member: int, survival: Survival) -> None:
         """See Cluster."""
@@ -193,7 +207,8 @@ class Tier2Cluster:
     def damage(self, member: int, what: str, file: str, *, at_permille: int, bit: int) -> bool:
         """See Cluster."""
         damaged = sum(machine.is_damaged for machine in self.machines)
-        if not self.machines[member].is_damaged and damaged >= (self.size - 1) // 2:
+        most = (min(self.options.members, len(self.provision.members())) - 1) // 2
+        if not self.machines[member].is_damaged and damaged >= most:
             return False
         return self.machines[member].damage(what, file, at_permille=at_permille, bit=bit)
 
@@ -216,12 +231,20 @@ class Tier2Cluster:
             ground.sockets.lose_all("the network is cut")
 
     def depose(self, ms: int) -> None:
-        """See Cluster."""
-        self.ledger.depose(ms)
+        """See Cluster: a real leader is deposed by losing its links."""
+        leader = self.leader()
+        if self.options.engine == "perfect":
+            self.ledger.depose(ms)
+        elif leader is not None:
+            self.network.cut_off(leader, ms)
 
     def transfer(self, member: int) -> None:
         """See Cluster."""
-        self.ledger.transfer(member + MEMBER_ID)
+        leader = self.leader()
+        if self.options.engine == "perfect":
+            self.ledger.transfer(member + MEMBER_ID)
+        elif leader is not None and (reached := self._reached(leader)) is not None:
+            reached.transfer(member + MEMBER_ID)
 
     def snapshot(self, member: int) -> None:
         """See Cluster."""
@@ -289,7 +312,8 @@ class Tier2Cluster:
     def ended(self, machine: Machine, disk: SimDisk) -> None:
         """A member ended by its own word: its disk must have given it reason."""
         self.world.mark("member ended itself")
-        if not disk.injected and not machine.is_damaged:
+        is_member = machine.number in self.provision.members()
+        if is_member and not disk.injected and not machine.is_damaged:
             self.faults.append(f"member {machine.number} ended by itself: {machine.fatal}")
 
     def fell(self, machine: Machine) -> None:
@@ -321,7 +345,8 @@ class Tier2Cluster:
     def settled(self) -> str:
         """See Cluster."""
         applied: set[int] = set()
-        for machine in self.machines:
+        for member in self.provision.members():
+            machine = self.machines[member]
             if machine.is_lost:
                 continue
             if machine.running is None or not machine.serves:
@@ -346,7 +371,7 @@ class Tier2Cluster:
         """Run a script beside the members; when it returns, everything ends at once."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            if self.options.engine != "local":
+            if self.options.engine == "perfect":
                 self.ledger.begin()
             for life in self._unborn:
                 nursery.start_soon(life)
@@ -416,22 +441,23 @@ class Tier2Cluster:
             self,
             None if alone else self._engine,
             None if alone else self.network,
+            founders(options.members) if options.engine == "raft" else (),
+            kind_of(options),
         )
 
     def _engine(self, member_id: int, bounds: LogBounds, journal: Journal) -> Replicator:
         first, last = journal.first_index, journal.last_index
         before = Index(first - 1)
-        entries = [Entry(*each) for each in journal.read(first, last)]
-        engine = PerfectEngine(
+        return engine_of(
+            self.options,
             member_id,
-            self.ledger,
             bounds,
             base=(before, journal.term_at(before)),
-            entries=entries,
-            message_bytes=self.options.pack_bytes,
+            entries=[Entry(*each) for each in journal.read(first, last)],
+            ledger=self.ledger,
+            truth=self.truth,
+            chance=partial(self.world.chance, f"engine/{member_id - MEMBER_ID}"),
         )
-        self.ledger.engines[member_id] = engine
-        return engine
 
     def _way(self, name: str) -> Way:
         delay_us = self.options.link_ms * 500
@@ -451,6 +477,11 @@ class Tier2Cluster:
             end.abort()
 
 
+def _believed(_member_id: int, _entry: Entry) -> bool:
+    """What disks hold for good is tier 1's to look at: here it is bytes."""
+    return True
+
+
 def live(world: World, options: Options, script: Callable[[Tier2Cluster], Awaitable[None]]) -> None:
     """Run a cluster under trio until its script returns."""
     deterministic_sqlite(world.chance("sqlite"))
@@ -459,7 +490,7 @@ def live(world: World, options: Options, script: Callable[[Tier2Cluster], Awaita
     faultpoint.install(cluster.passed)
     gc.disable()
     try:
-        with cluster.log.observed(cluster.running):
+        with members_by_number(), cluster.log.observed(cluster.running):
             trio.run(cluster.run, partial(script, cluster), clock=WorldClock(world))
     finally:
         faultpoint.install(None)

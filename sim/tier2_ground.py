@@ -7,7 +7,8 @@ end, as chance has it. A dead ground does nothing more and tells nobody.
 
 import gc
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from random import Random
 from typing import Protocol, TypeVar
@@ -17,12 +18,14 @@ import trio
 from attrs import define, evolve, field
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, wait_task_rescheduled
 
+from core.members import Member
 from core.node import NodeConfig
 from net.etcd.maintenance import Maintenance
 from net.flush import Pace
 from net.metrics import Metrics
 from net.store.batch import Identity
 from net.telemetry import Logger
+from server import member
 from server.arguments import read_arguments
 from server.config import Config, configure
 from server.ground import Running
@@ -30,11 +33,14 @@ from server.recover import Directory, Engine, Opened, open_member
 from server.settings import ALL_FLAGS, gather
 from sim import cluster
 from sim.disk import SimDisk
+from sim.engines import LEARNERS_MAX
 from sim.network import Network
+from sim.perfect_messages import kind_of
 from sim.plan import Options
 from sim.streams import StreamSockets
 from sim.tier2_peers import SimPeers
 from sim.vfs import SimVfs
+from sim.wire_words import numbered
 from sim.world import MemberClock, World
 
 T = TypeVar("T")
@@ -45,6 +51,8 @@ FRAGMENT_BYTES = 4_096
 PROGRESS_MS = 2_000
 REQUEST_MS = 7_000
 ELECTION_MS = 1_000
+_DRAWN_BY = "member_id"
+"""The function by which `server.member` draws the id of a member that joins."""
 DATE = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
@@ -194,6 +202,10 @@ class SimGround:
     engine: Engine | None = None
     """Makes the engine of one member among others; None for a member alone."""
     network: Network | None = None
+    founders: Sequence[Member] = ()
+    """Who begins the log of an empty disk, by an engine whose members may change."""
+    kind_of: Callable[[bytes], str] = kind_of
+    """Names the engine's messages, for traces."""
     reached: SimPeers | None = None
     is_dead: bool = False
     _held: list[Callable[[], None]] = field(factory=list[Callable[[], None]])
@@ -221,7 +233,11 @@ class SimGround:
                 node,
                 request_timeout_ms=REQUEST_MS,
                 election_timeout_ms=ELECTION_MS,
+                are_members_fixed=not self.founders,
+                learners_max=LEARNERS_MAX,
             )
+        own = self.traits.identity.member_id
+        founders = self.founders if any(each.id == own for each in self.founders) else ()
         try:
             return open_member(
                 self.directory(config),
@@ -229,13 +245,16 @@ class SimGround:
                 metrics,
                 log,
                 identity=self.traits.identity,
+                founders=founders,
                 engine=self.engine,
             )
         finally:
             # A run is short: its garbage is looked at when it is over.
             gc.disable()
 
-    def peers(self, opened: Opened, maintenance: Maintenance) -> SimPeers | None:
+    def peers(
+        self, config: Config, opened: Opened, maintenance: Maintenance, log: Logger
+    ) -> SimPeers | None:
         if self.network is None:
             return None
         self.reached = SimPeers(
@@ -243,9 +262,11 @@ class SimGround:
             self.network,
             opened,
             maintenance,
+            log,
             disk=self.disk,
             directory=DATA,
             vfs=self.vfs.vfs_name,
+            kind=self.kind_of,
         )
         return self.reached
 
@@ -321,6 +342,17 @@ class SimGround:
         """How long the next job takes."""
         traits = self.traits
         return 1 + int(self.chance.expovariate(1 / traits.job_us)) + traits.slow_us
+
+
+@contextmanager
+def members_by_number() -> Generator[None]:
+    """Let a member that joins have the id of the machine that listens at its URL."""
+    drawn = vars(member)[_DRAWN_BY]
+    setattr(member, _DRAWN_BY, numbered)
+    try:
+        yield
+    finally:
+        setattr(member, _DRAWN_BY, drawn)
 
 
 def configured(options: Options) -> Config:

@@ -7,7 +7,7 @@ try is refused and swallowed. The next life begins on what the disk kept, by the
 
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Protocol, cast
@@ -16,6 +16,7 @@ import apsw
 import trio
 from attrs import define, field
 
+from core.members import Member
 from net.replicator import Replicator
 from net.telemetry import INFO, Logger, Sink
 from server.config import Config
@@ -24,6 +25,7 @@ from server.member import EXIT_OK, run_member
 from server.recover import Engine
 from sim.disk import PowerLost, SimDisk
 from sim.network import Network
+from sim.perfect_messages import kind_of
 from sim.platter import Survival
 from sim.streams import StreamSockets
 from sim.tier2_ground import SimGround, Traits
@@ -83,6 +85,8 @@ class Machine:
     surroundings: Surroundings
     engine_maker: Engine | None = None
     network: Network | None = None
+    founders: Sequence[Member] = ()
+    kind_of: Callable[[bytes], str] = kind_of
     lives: int = 0
     rests: int = 0
     ground: SimGround | None = None
@@ -245,6 +249,7 @@ class Machine:
         self.ground = SimGround(
             self.number, self.world, self, self.traits, self.disk, vfs, self.clock, sockets, chance,
             self.surroundings.woken, self.engine_maker, self.network,
+            self.founders, self.kind_of,
         )  # fmt: skip
         self.ground.pause(on=self.holds > 0)
         self.disk.on_power_loss = self._lost_power

@@ -16,7 +16,16 @@ from sim.history import Seen, WatchSpec
 from sim.ops import Admin, Op, Result, Unknown
 from sim.streams import End
 from sim.wire_http2 import Http2Client
-from sim.wire_words import WATCH, progress_request, refusal, request, result, seen, watch_request
+from sim.wire_words import (
+    TARGETED,
+    WATCH,
+    progress_request,
+    refusal,
+    request,
+    result,
+    seen,
+    watch_request,
+)
 from sim.world import World
 
 DEADLINE_MARGIN_MS = 50
@@ -211,7 +220,7 @@ class WireEndpoint:
 
         self.open_asks += 1
         asked = _Asked(op, answered)
-        if isinstance(op, Admin) and op.what in ("move_leader", "disarm"):
+        if isinstance(op, Admin) and op.what in TARGETED:
             op = op._replace(target=self._ids(op.target))
         path, data = request(op)
         channel = self._channel(member, watches=False)

@@ -46,6 +46,11 @@ KV, LEASE = "/etcdserverpb.KV/", "/etcdserverpb.Lease/"
 MAINTENANCE, CLUSTER = "/etcdserverpb.Maintenance/", "/etcdserverpb.Cluster/"
 WATCH = "/etcdserverpb.Watch/Watch"
 
+TARGETED = (
+    "move_leader", "disarm", "member_add", "member_learn", "member_promote", "member_remove"
+)  # fmt: skip
+"""Administration of a member that is named by its id."""
+
 PROOFS = frozenset({3, 5, 6, 7, 8, 9, 11, 12, 16})
 """gRPC codes that etcd gives before anything is applied, or as the answer itself."""
 
@@ -257,6 +262,17 @@ def _admin(op: Admin) -> tuple[str, bytes]:
             return MAINTENANCE + "Snapshot", b""
         case "members":
             return CLUSTER + "MemberList", b""
+        case "member_add" | "member_learn":
+            added = pb.MemberAddRequest(
+                peerURLs=[peer_url(op.target)], isLearner=op.what == "member_learn"
+            )
+            return CLUSTER + "MemberAdd", added.SerializeToString()
+        case "member_promote":
+            promoted = pb.MemberPromoteRequest(ID=op.target)
+            return CLUSTER + "MemberPromote", promoted.SerializeToString()
+        case "member_remove":
+            removed = pb.MemberRemoveRequest(ID=op.target)
+            return CLUSTER + "MemberRemove", removed.SerializeToString()
         case "move_leader":
             moved = pb.MoveLeaderRequest(targetID=op.target)
             return MAINTENANCE + "MoveLeader", moved.SerializeToString()
@@ -269,6 +285,16 @@ def _admin(op: Admin) -> tuple[str, bytes]:
             return MAINTENANCE + "Alarm", cleared.SerializeToString()
         case other:
             raise AssertionError(f"no administration is called {other}")
+
+
+def peer_url(member_id: int) -> str:
+    """Return where a member listens for its peers, in names only."""
+    return f"http://m{member_id}:2380"
+
+
+def numbered(peer_urls: Sequence[str], _salt: str) -> int:
+    """Return the id of the member that listens there: what `peer_url` was given."""
+    return int(peer_urls[0].split("//m")[1].split(":")[0])
 
 
 def _admin_done(op: Admin, answers: Sequence[bytes]) -> AdminDone:

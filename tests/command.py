@@ -1,9 +1,10 @@
 """Verbs for tests of the command line: call `trine`, and stand in for a member over gRPC."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import attrs
 import grpc
@@ -30,11 +31,22 @@ def trine(*args: str, stdin: str | None = None) -> Told:
     return Told(result.exit_code, result.stdout, result.stderr)
 
 
+Answers = Mapping[str, Callable[[bytes], bytes]]
+"""By `Service/Method`: from the bytes of a request to those of its answer."""
+
+
 @contextmanager
 def member(
-    directory: Path, *, status: rpc_pb2.StatusResponse, snapshot: Sequence[bytes] = ()
+    directory: Path,
+    *,
+    status: rpc_pb2.StatusResponse,
+    snapshot: Sequence[bytes] = (),
+    answers: Answers = MappingProxyType({}),
 ) -> Generator[str]:
-    """Serve one status and one snapshot, in these parts, on a socket file; yield its URL."""
+    """Serve one status and one snapshot, in these parts, on a socket file; yield its URL.
+
+    `answers` serve other unary methods.
+    """
 
     def answer_status(_: rpc_pb2.StatusRequest, __: object) -> rpc_pb2.StatusResponse:
         return status
@@ -63,6 +75,15 @@ def member(
         server = grpc.server(pool)
         generic = grpc.method_handlers_generic_handler("etcdserverpb.Maintenance", handlers)
         server.add_generic_rpc_handlers((generic,))
+        for name, answer in answers.items():
+            service, _, method = name.partition("/")
+            plain = grpc.unary_unary_rpc_method_handler(
+                _plain(answer),
+                request_deserializer=bytes,
+                response_serializer=bytes,
+            )
+            extra = grpc.method_handlers_generic_handler(f"etcdserverpb.{service}", {method: plain})
+            server.add_generic_rpc_handlers((extra,))
         # A name as kine has it: all after unix:// is the file's name.
         path = directory / "m.sock:12379"
         server.add_insecure_port(f"unix:{path}")
@@ -71,3 +92,7 @@ def member(
             yield f"unix://{path}"
         finally:
             server.stop(None).wait()
+
+
+def _plain(answer: Callable[[bytes], bytes]) -> Callable[[bytes, object], bytes]:
+    return lambda request, _: answer(request)

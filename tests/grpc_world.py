@@ -12,8 +12,10 @@ import outcome
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from core.members import Member
+from core.state import put_member
 from net.disk import RealDisk
-from net.etcd.cluster import Cluster, MemberFacts
+from net.etcd.cluster import Cluster
 from net.etcd.encode import Encoder
 from net.etcd.maintenance import Maintenance
 from net.etcd.pb import rpc_pb2 as pb
@@ -50,7 +52,8 @@ CLUSTER = "/etcdserverpb.Cluster/"
 WATCH = "/etcdserverpb.Watch/Watch"
 KEEPALIVE = LEASE + "LeaseKeepAlive"
 WINDOW_MAX = (1 << 31) - 1
-FACTS = MemberFacts(1, "me", ("http://127.0.0.1:2380",), ("http://127.0.0.1:2379",))
+MEMBER = Member(1, "me", ("http://127.0.0.1:2380",), ("http://127.0.0.1:2379",))
+NEW_ID = 0x123
 
 
 class InlineSyncer:
@@ -105,7 +108,10 @@ class GrpcWorld:
         driver = self.inner.driver
         self.metrics = Metrics(rpc=rpc_table(has_handling=False))
         encoder = Encoder(cluster_id=77, member_id=1)
-        self.cluster = Cluster(FACTS, lambda: encoder.header(0))
+        put_member(driver.node.state, MEMBER)
+        self.cluster = Cluster(
+            driver.node, lambda: encoder.header(0), lambda urls: NEW_ID, self.metrics
+        )
         self.maintenance = Maintenance(
             driver, self.cluster, encoder, SILENT, disk=RealDisk(), directory=str(directory)
         )

@@ -142,6 +142,13 @@ def trine(directory: Path, *flags: str, port: int | None = None, log: Path | Non
     return Member("trine", command, directory, url, log)
 
 
+def trine_with_peers(directory: Path) -> Member:
+    """A Trine that other members could reach: it takes changes of members."""
+    peer = f"http://127.0.0.1:{free_ports(1)[0]}"
+    flags = (f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}")
+    return trine(directory, *flags, f"--initial-cluster=default={peer}")
+
+
 def etcd(binary: Path, directory: Path, *flags: str) -> Member:
     """An etcd by path, on its own; not started yet. Its fsync is off."""
     client, peer = (f"http://127.0.0.1:{port}" for port in free_ports(2))

@@ -52,6 +52,7 @@ OWNERS = {
     "hpack": {"net/http2"},
     "outcome": {"net", "net/etcd", "sim"},
     "prometheus_client": {"server"},
+    "pysyncobj": {"net/raft"},
     "rich": {"server", "sim"},
     "sortedcontainers": {"core"},
     "trio": {"net", "server", "sim"},

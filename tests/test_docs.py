@@ -130,8 +130,9 @@ def test_documents_call_commands_and_flags_that_exist() -> None:
             assert not [flag for flag in given if flag not in ALL_FLAGS], place
 
 
-def test_flags_that_operators_are_told_of_exist() -> None:
-    flags = [word[2:] for word in CODE.findall(text_of("docs/OPERATIONS.md")) if word[:2] == "--"]
+@pytest.mark.parametrize("page", ["docs/OPERATIONS.md", "docs/CLUSTERS.md"])
+def test_flags_that_operators_are_told_of_exist(page: str) -> None:
+    flags = [word[2:] for word in CODE.findall(text_of(page)) if word[:2] == "--"]
     assert flags
     assert not [flag for flag in flags if flag not in ALL_FLAGS]
 
@@ -146,6 +147,15 @@ def test_log_lines_that_operators_are_told_of_are_logged() -> None:
     assert quoted
     assert parts
     assert not [line for line in quoted + parts if line not in code]
+
+
+def test_log_lines_about_clusters_are_logged() -> None:
+    code = "".join(re.sub(r'"\s+f?"', "", source.text) for source in sources())
+    section = text_of("docs/CLUSTERS.md").partition("## Log lines")[2].partition("\n\nWhat")[0]
+    quoted = [word for row in rows(section) for word in CODE.findall(row[0])]
+    parts = [part.strip() for word in quoted for part in word.split("...") if part.strip()]
+    assert parts
+    assert not [part for part in parts if part not in code]
 
 
 def test_metrics_that_operators_are_told_of_exist() -> None:

@@ -83,22 +83,33 @@ class Call:
         self.connection.fail(self.stream, failure.code, failure.text)
 
 
-class Continued(Call):
+class Onward(Call):
     """A request that does something of its own once the core has answered."""
 
-    __slots__ = ("_then",)
+    __slots__ = ("_call", "_failed", "_then")
 
-    def __init__(self, call: Call, then: Callable[[Call, Answer], None]) -> None:
-        super().__init__(call.connection, call.stream, call.metrics, call.began_ms)
-        self.stream.state = self
+    def __init__(
+        self,
+        call: Call,
+        then: Callable[[Call, Answer], None],
+        failed: Callable[[Failure], None] | None = None,
+    ) -> None:
+        self._call = call
         self._then = then
+        self._failed = failed
+        self.over = False
 
     def settle(self, encoder: Encoder, answer: Answer) -> None:
         """Go on with the core's answer; a failure ends the request."""
+        self.over = True
+        if isinstance(answer, Failure) and self._failed is not None:
+            self._failed(answer)
+        if self._call.over:
+            return
         if isinstance(answer, Failure):
-            self.fail(answer)
+            self._call.fail(answer)
         else:
-            self._then(self, answer)
+            self._then(self._call, answer)
 
 
 class Hidden(Call):

@@ -1,114 +1,148 @@
-"""The Cluster service of a single member: it lists itself and refuses to change."""
+"""The Cluster service: who the members are, and changes of them, in etcd's words.
+
+Rule of this file: it parses and lays out; whether a change is made is the core's to say, here or
+where the leader is. Of a call only `reply`, `fail`, `settle` and `over` are used, so that others
+than clients may ask too.
+"""
 
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-from attrs import frozen
-
-from core.answers import Answer
-from core.errors import (
-    MEMBER_BAD_URLS,
-    MEMBER_NOT_FOUND,
-    MEMBER_NOT_LEARNER,
-    NOT_ENOUGH_STARTED,
-    PEER_URL_EXISTS,
-    UNIMPLEMENTED,
-    Failure,
+from core.answers import Answer, MembersAnswer
+from core.errors import MEMBER_BAD_URLS, Failure
+from core.inputs import Asked, ChangeOffered
+from core.members import Member, MemberRole
+from core.node import Node
+from core.operations import (
+    Barrier,
+    MemberAdd,
+    MemberPromote,
+    MemberRemove,
+    MembersChange,
+    MemberUpdate,
+    RoleAssign,
 )
-from core.inputs import Asked
-from core.operations import Barrier
 from net.driver import DriverInput
-from net.etcd.calls import Call, Continued
+from net.etcd.calls import Call, Onward
 from net.etcd.pb import rpc_pb2 as pb
-
-SINGLE_MEMBER = Failure(
-    UNIMPLEMENTED, "etcdserver: this trine serves a single member and cannot change membership"
-)
-
-
-@frozen
-class MemberFacts:
-    """What the member list says of one member."""
-
-    id: int
-    name: str
-    peer_urls: tuple[str, ...]
-    client_urls: tuple[str, ...]
+from net.metrics import Metrics
 
 
 class Cluster:
-    """The members of this cluster: one."""
+    """The members of this cluster, as one of them tells."""
 
-    def __init__(self, member: MemberFacts, header: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        header: Callable[[], bytes],
+        new_id: Callable[[Sequence[str]], int],
+        metrics: Metrics | None = None,
+    ) -> None:
         self.inputs: list[DriverInput] = []
         """Questions to the core, for the port to hand on."""
-        self._member = member
+        self._node = node
         self._header = header
+        self._new_id = new_id
+        self._metrics = Metrics() if metrics is None else metrics
 
     def begin(self, name: str, call: Call, message: bytes) -> None:
         """Take one request of the service."""
         match name:
             case "MemberList":
                 if pb.MemberListRequest.FromString(message).linearizable:
-                    self.inputs.append(Asked(Continued(call, self._list_after), Barrier()))
+                    self.inputs.append(Asked(Onward(call, self._list_after), Barrier()))
                 else:
                     self._list(call)
             case "MemberAdd":
-                call.fail(self._add(pb.MemberAddRequest.FromString(message).peerURLs))
+                add = pb.MemberAddRequest.FromString(message)
+                role = MemberRole.STAND_BY if add.isLearner else MemberRole.JOINING
+                self.add(call, add.peerURLs, role)
             case "MemberRemove":
-                self._refuse(
-                    call, pb.MemberRemoveRequest.FromString(message).ID, NOT_ENOUGH_STARTED
-                )
+                remove = MemberRemove(pb.MemberRemoveRequest.FromString(message).ID)
+                self._change(call, remove, pb.MemberRemoveResponse)
             case "MemberUpdate":
                 update = pb.MemberUpdateRequest.FromString(message)
-                if not _are_urls(update.peerURLs):
+                if (urls := _peer_urls(update.peerURLs)) is None:
                     call.fail(MEMBER_BAD_URLS)
                 else:
-                    self._refuse(call, update.ID, SINGLE_MEMBER)
+                    self._change(call, MemberUpdate(update.ID, urls), pb.MemberUpdateResponse)
             case "MemberPromote":
-                promote = pb.MemberPromoteRequest.FromString(message)
-                self._refuse(call, promote.ID, MEMBER_NOT_LEARNER)
+                promote = MemberPromote(pb.MemberPromoteRequest.FromString(message).ID)
+                self._change(call, promote, pb.MemberPromoteResponse)
             case _:
                 raise AssertionError(f"INV-METHOD-KNOWN: {name}")
+
+    def add(self, call: Call, peer_urls: Sequence[str], role: MemberRole) -> None:
+        """Make a member of this role; the answer is that of MemberAdd."""
+        urls = _peer_urls(peer_urls)
+        if urls is None:
+            call.fail(MEMBER_BAD_URLS)
+            return
+        command = MemberAdd(self._new_id(urls), urls, role, self._node.config.learners_max)
+        self._change(call, command, pb.MemberAddResponse)
+
+    def assign(self, call: Call, member_id: int, role: MemberRole) -> None:
+        """Keep a member for something else; the answer is that of MemberPromote."""
+        self._change(call, RoleAssign(member_id, role), pb.MemberPromoteResponse)
 
     def _list_after(self, call: Call, answer: Answer) -> None:
         self._list(call)
 
     def _list(self, call: Call) -> None:
-        member = self._member
-        response = pb.MemberListResponse(
-            members=[
-                pb.Member(
-                    ID=member.id,
-                    name=member.name,
-                    peerURLs=member.peer_urls,
-                    clientURLs=member.client_urls,
-                )
-            ]
-        )
+        members = sorted(self._node.state.members.values())
+        response = pb.MemberListResponse(members=map(_laid_out, members))
         call.reply(self._header() + response.SerializeToString())
 
-    def _add(self, urls: Sequence[str]) -> Failure:
-        if not _are_urls(urls):
-            return MEMBER_BAD_URLS
-        if set(urls) & set(self._member.peer_urls):
-            return PEER_URL_EXISTS
-        return SINGLE_MEMBER
+    def _change(self, call: Call, command: MembersChange, response: "_Response") -> None:
+        is_promotion = isinstance(command, MemberPromote)
 
-    def _refuse(self, call: Call, member_id: int, failure: Failure) -> None:
-        call.fail(failure if member_id == self._member.id else MEMBER_NOT_FOUND)
+        def failed(failure: Failure) -> None:
+            if is_promotion:
+                failures = self._metrics.learner_promote_failures
+                failures[failure.text] = failures.get(failure.text, 0) + 1
+
+        def answer(call: Call, answer: Answer) -> None:
+            assert isinstance(answer, MembersAnswer), "INV-ANSWER-KIND"
+            self._metrics.learner_promote_successes += is_promotion
+            made = response(members=map(_laid_out, answer.members))
+            if isinstance(made, pb.MemberAddResponse):
+                made.member.CopyFrom(_laid_out(_member(answer, command.id)))
+            call.reply(self._header() + made.SerializeToString())
+
+        self.inputs.append(ChangeOffered(Onward(call, answer, failed), command))
 
 
-def _are_urls(urls: Sequence[str]) -> bool:
-    """Whether these are URLs that etcd takes for peers: a scheme, a host and a port, no path."""
-    if not urls:
-        return False
-    for url in urls:
+_Response = (
+    type[pb.MemberAddResponse]
+    | type[pb.MemberRemoveResponse]
+    | type[pb.MemberUpdateResponse]
+    | type[pb.MemberPromoteResponse]
+)
+
+
+def _member(answer: MembersAnswer, member_id: int) -> Member:
+    return next(each for each in answer.members if each.id == member_id)
+
+
+def _laid_out(member: Member) -> pb.Member:
+    return pb.Member(
+        ID=member.id,
+        name=member.name,
+        peerURLs=member.peer_urls,
+        clientURLs=member.client_urls,
+        isLearner=member.is_learner,
+    )
+
+
+def _peer_urls(urls: Sequence[str]) -> tuple[str, ...] | None:
+    """Return URLs in etcd's order; None unless all have a scheme, a host and a port, no path."""
+    stripped = [url.strip() for url in urls]
+    for url in stripped:
         try:
             parts = urlsplit(url)
             usable = parts.scheme in ("http", "https") and parts.hostname and parts.port
         except ValueError:
-            return False
-        if not usable or parts.path not in ("", "/"):
-            return False
-    return True
+            return None
+        if not usable or parts.path:
+            return None
+    return tuple(sorted(stripped)) or None

@@ -18,6 +18,7 @@ from core.answers import (
     LeaseLeasesAnswer,
     LeaseRevokeAnswer,
     LeaseTimeToLiveAnswer,
+    MembersAnswer,
     OperationAnswer,
     PutAnswer,
     RangeAnswer,
@@ -140,6 +141,8 @@ class Encoder:
                 )
             case RangeChunk():
                 return b"".join(self.chunk_parts(answer))
+            case MembersAnswer():
+                raise AssertionError("INV-ANSWER-KIND: net.etcd.cluster lays out members")
             case Failure():
                 raise AssertionError("INV-ANSWER-KIND: a failure is a status, not a message")
 

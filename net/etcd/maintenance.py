@@ -10,21 +10,20 @@ from collections.abc import Callable
 from attrs import define
 
 from core.errors import (
-    BAD_TRANSFEREE,
     DOWNGRADE_BAD_FORMAT,
     DOWNGRADE_BAD_TARGET,
     NO_LEADER,
     NO_SPACE,
-    NOT_LEADER,
     UNAVAILABLE,
     Failure,
 )
 from net.disk import Disk, DiskFull, File
-from net.driver import Driver, Job
+from net.driver import Driver, Io, Job
 from net.etcd import auth
 from net.etcd.calls import Call, StreamCall
 from net.etcd.cluster import Cluster
 from net.etcd.encode import Encoder
+from net.etcd.leadership import Leadership
 from net.etcd.pb import health_pb2
 from net.etcd.pb import rpc_pb2 as pb
 from net.faultpoint import faultpoint
@@ -73,6 +72,10 @@ class Maintenance:
         self.is_receiving = False
         """Whether a snapshot of another member is about to take the store's place."""
         self._driver = driver
+        self.leadership = Leadership(driver)
+        self.on_removed: Callable[[], None] = lambda: None
+        """Ends this member, which is none of the cluster's any more."""
+        self._is_removed = False
         self._cluster = cluster
         self._encoder = encoder
         self._log = log
@@ -100,7 +103,7 @@ class Maintenance:
                 assert isinstance(call, StreamCall), "INV-STREAM-STATE"
                 self._snapshot(call)
             case "MoveLeader":
-                self._move_leader(call, pb.MoveLeaderRequest.FromString(message).targetID)
+                self.leadership.move(call, pb.MoveLeaderRequest.FromString(message).targetID)
             case "Downgrade":
                 self._downgrade(call, pb.DowngradeRequest.FromString(message))
             case "Check" | "Watch":
@@ -109,6 +112,27 @@ class Maintenance:
                 auth.answer(method, call, self._header())
             case name:
                 self._cluster.begin(name, call, message)
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether this member is a learner that refuses what needs a voter."""
+        node = self._driver.node
+        return node.membership.is_mute(node.state)
+
+    def took_turn(self, io: Io) -> None:
+        """Look at what a turn of the driver did to this member."""
+        self.leadership.took_turn(io)
+        node = self._driver.node
+        if not self._is_removed and node.membership.is_removed(node.state):
+            self.removed()
+
+    def removed(self) -> None:
+        """This member is none any more: its log says so, or the others do. It ends, once."""
+        if not self._is_removed:
+            self._is_removed = True
+            self._log.warn("the member has been permanently removed from the cluster")
+            self._log.warn("data-dir used by this member must be removed")
+            self.on_removed()
 
     def ended(self, call: Call) -> None:
         """The client of a snapshot is gone."""
@@ -157,6 +181,7 @@ class Maintenance:
             raftAppliedIndex=state.applied_index,
             errors=errors,
             dbSizeInUse=state.resident_bytes,
+            isLearner=driver.node.membership.is_learner(state),
             storageVersion=STORAGE_VERSION,
             dbSizeQuota=driver.node.config.quota_bytes,
             downgradeInfo=pb.DowngradeInfo(),
@@ -171,15 +196,6 @@ class Maintenance:
             call.reply(self._header() + response.SerializeToString())
         else:
             call.fail(_downgrade_refusal(request.version))
-
-    def _move_leader(self, call: Call, target: int) -> None:
-        role = self._driver.engine.role
-        if not role.is_leader:
-            call.fail(NOT_LEADER)
-        elif target != role.leader:
-            call.fail(BAD_TRANSFEREE)
-        else:
-            call.reply(pb.MoveLeaderResponse().SerializeToString())
 
     def _health(self, call: Call, request: health_pb2.HealthCheckRequest) -> None:
         if request.service:

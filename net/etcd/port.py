@@ -15,9 +15,10 @@ import outcome
 from core.effects import Notify
 from core.inputs import Asked, Offered, RoomChanged
 from core.operations import Barrier, Command
+from net.application import Codec
 from net.disk import DiskFull
 from net.driver import Driver, DriverInput, Io, Job, JobDone, Synced
-from net.etcd.calls import Call, Hidden, StreamCall, WatchCall
+from net.etcd.calls import Call, Hidden, Onward, StreamCall, WatchCall
 from net.etcd.cluster import Cluster
 from net.etcd.encode import Encoder
 from net.etcd.maintenance import Maintenance
@@ -26,7 +27,7 @@ from net.faultpoint import faultpoint
 from net.http1 import Http1Pending, Http1Request, Http1Response
 from net.http2.connection import Connection
 from net.http2.limits import Http2Settings
-from net.listen import PeerInfo
+from net.listen import PeerInfo, Role
 from net.metrics import Metrics
 from net.slow import SlowLog
 from net.syncer import HelperJobs, HelperSync, threads
@@ -78,12 +79,21 @@ class Peers(Protocol):
         """For the port to submit and to clear: each with what to do about its result."""
         ...
 
-    def start(self, wake: Callable[[], None]) -> None:
-        """Begin to listen; `wake` makes the reactor take a turn."""
+    @property
+    def due_ms(self) -> int | None:
+        """When `take` is to be called although nothing came; None for never."""
         ...
 
-    def take(self) -> Sequence[DriverInput]:
-        """Return what came since the last call, in order."""
+    def start(self, wake: Callable[[], None], dirty: list[Codec]) -> None:
+        """Begin; `wake` makes the reactor take a turn, `dirty` takes codecs with output."""
+        ...
+
+    def accepted(self, info: PeerInfo, now_ms: int) -> Codec:
+        """Return the codec of a connection that another member opened, as it seems."""
+        ...
+
+    def take(self, now_ms: int) -> Sequence[DriverInput]:
+        """Do what time asks for; return what came since the last call, in order."""
         ...
 
     def send(self, messages: Sequence[PeerMessage]) -> None:
@@ -122,7 +132,7 @@ class ClientPort:
         now_us: Callable[[], int] = _now_us,
         peers: Peers | None = None,
     ) -> None:
-        self.dirty: list[ClientConnection] = []
+        self.dirty: list[Codec] = []
         self._driver = driver
         self._services = services
         self._maintenance = maintenance
@@ -142,14 +152,16 @@ class ClientPort:
         self._notices: deque[Notify] = deque()
         self._blocked: dict[Call, None] = {}
         self._questions: list[tuple[Hidden, int]] = []
+        self._wake: Callable[[], None] = lambda: None
         encoder.set_term(driver.engine.role.term)
 
     def start(self, wake: Callable[[], None]) -> None:
         """Begin the helper threads; `wake` makes the reactor take a turn."""
         self._driver.clock_us = self._now_us
+        self._wake = wake
         self._syncer, self._jobs = self._helpers(self._sync_journal, wake)
         if self._peers is not None:
-            self._peers.start(wake)
+            self._peers.start(wake, self.dirty)
 
     def close(self) -> None:
         """End the helper threads; what was being synced is synced."""
@@ -163,8 +175,11 @@ class ClientPort:
 
     # The reactor's application.
 
-    def accepted(self, peer: PeerInfo, now_ms: int) -> ClientConnection:
-        """Return the codec of a new HTTP/2 connection."""
+    def accepted(self, peer: PeerInfo, now_ms: int) -> Codec:
+        """Return the codec of a new connection: HTTP/2, or of a member."""
+        if peer.role is Role.PEER:
+            assert self._peers is not None, "INV-PORT-STARTED"
+            return self._peers.accepted(peer, now_ms)
         self._metrics.connections_total += 1
         connection = Connection(
             self._services.methods, self._services, self._settings, now_ms, self.dirty
@@ -185,6 +200,7 @@ class ClientPort:
         """Do everything that is waiting; return when time alone asks for the next turn."""
         services = self._services
         services.now_ms = now_ms
+        services.is_mute = self._maintenance.is_mute
         inputs = self._gather(now_ms)
         began_us = self._now_us()
         io = self._driver.turn(now_ms, inputs)
@@ -193,14 +209,32 @@ class ClientPort:
         if took_us > self._slow.apply_ms * 1000:
             self._tell_slow_turn(io, took_us // 1000, now_ms)
         self._deliver(io, now_ms)
+        self._maintenance.took_turn(io)
         self._tally.turn()
         self._start_work(io)
         sending = self._maintenance.pump()
-        if io.busy or sending or services.inputs or self._cluster.inputs or self._notices:
+        waits = services.inputs or self._cluster.inputs or self._maintenance.leadership.inputs
+        if io.busy or sending or waits or self._notices:
             return now_ms
+        due_ms = io.next_deadline_ms
+        if self._peers is not None and (peers_ms := self._peers.due_ms) is not None:
+            due_ms = min(due_ms, peers_ms)
         if self._blocked or self._maintenance.is_sending:
-            return min(io.next_deadline_ms, now_ms + BLOCKED_LOOK_MS)
-        return io.next_deadline_ms
+            due_ms = min(due_ms, now_ms + BLOCKED_LOOK_MS)
+        return due_ms
+
+    def hand_over(self, then: Callable[[], None]) -> None:
+        """Let others lead, as far as there are any; `then` goes on with leaving, in a turn."""
+        self._maintenance.leadership.hand_over(then)
+        self._wake()
+
+    def ask(self, method: str, call: Call, message: bytes) -> None:
+        """Take a request of the Cluster or Maintenance service that came another way."""
+        self._maintenance.begin(method, call, message)
+
+    def when_removed(self, then: Callable[[], None]) -> None:
+        """Have `then` end this member once it is none of the cluster's any more."""
+        self._maintenance.on_removed = then
 
     def ask_barrier(self, then: Callable[[bool], None], deadline_ms: int) -> None:
         """Find out whether a linearizable read succeeds; `then` gets the verdict, in a turn."""
@@ -230,8 +264,12 @@ class ClientPort:
         if self._cluster.inputs:
             inputs += self._cluster.inputs
             self._cluster.inputs = []
+        leadership = self._maintenance.leadership
+        if leadership.inputs:
+            inputs += leadership.inputs
+            leadership.inputs = []
         if self._peers is not None:
-            inputs += self._peers.take()
+            inputs += self._peers.take(now_ms)
         return inputs
 
     def _deliver(self, io: Io, now_ms: int) -> None:
@@ -359,7 +397,7 @@ class ClientPort:
     def _tell_slow_turn(self, io: Io, took_ms: int, now_ms: int) -> None:
         """A turn that took long is told of with the requests that it answered."""
         for token, _ in io.replies:
-            if isinstance(token, Call) and not token.over and type(token) is not Hidden:
+            if isinstance(token, Call) and not token.over and type(token) not in (Hidden, Onward):
                 path = token.stream.path.decode("ascii", "replace")
                 self._slow.applied(path, token.request, took_ms=took_ms, now_ms=now_ms)
 

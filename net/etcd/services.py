@@ -12,7 +12,7 @@ from typing import Protocol
 from google.protobuf.message import DecodeError
 
 from core import checks
-from core.errors import INTERNAL, Failure
+from core.errors import INTERNAL, NOT_FOR_LEARNERS, Failure
 from core.inputs import (
     Abandoned,
     Asked,
@@ -89,6 +89,8 @@ class Services:
     ) -> None:
         self.inputs: list[DriverInput] = []
         self.now_ms = 0
+        self.is_mute = False
+        """A learner in etcd's sense: it answers status and local reads, and nothing else."""
         self._metrics = metrics
         self._administration = administration
         self._txn_ops_max = txn_ops_max
@@ -117,6 +119,9 @@ class Services:
         shape = Call if stream.kind is _UNARY else StreamCall
         call = shape(connection, stream, metrics, self.now_ms, message)
         stream.state = call
+        if self.is_mute and method.name not in _FOR_LEARNERS:
+            call.fail(NOT_FOR_LEARNERS)
+            return
         try:
             method.begin(self, method, call, message)
         except DecodeError as error:
@@ -128,7 +133,9 @@ class Services:
         method: Method = stream.method
         method.metrics.started += 1
         self._count_client("stream", stream)
-        if method.name == _WATCH:
+        if self.is_mute:
+            Call(connection, stream, method.metrics, self.now_ms).fail(NOT_FOR_LEARNERS)
+        elif method.name == _WATCH:
             call = WatchCall(connection, stream, method.metrics, self.now_ms)
             stream.state = call
             jitter_ms = self._bits(16) * self._watch_jitter_ms_max >> 16
@@ -223,6 +230,9 @@ class Services:
         query = decode.range_query(pb.RangeRequest.FromString(message))
         if failure := checks.check_range(query):
             call.fail(failure)
+            return
+        if self.is_mute and not query.serializable:
+            call.fail(NOT_FOR_LEARNERS)
             return
         self._metrics.range_total += 1
         self.inputs.append(Asked(call, query))
@@ -327,6 +337,9 @@ _LEASE = "/etcdserverpb.Lease/"
 _MAINTENANCE = "/etcdserverpb.Maintenance/"
 _CLUSTER = "/etcdserverpb.Cluster/"
 _HEALTH = "/grpc.health.v1.Health/"
+
+_FOR_LEARNERS = frozenset((_KV + "Range", _MAINTENANCE + "Status", _MAINTENANCE + "Snapshot"))
+"""What etcd's learners answer; a range only where it is serializable."""
 
 _Begin = Callable[[Services, Method, Call, bytes], None]
 

@@ -14,7 +14,7 @@ are in `limits`, the reasons in `wire.Fault`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from net.http2.blocks import PartialBlock
 from net.http2.budget import Budgets, Clock
@@ -89,7 +89,7 @@ class Connection(Generic[M]):
         handler: Handler[M],
         settings: Http2Settings,
         now_ms: int,
-        dirty: list[Connection[M]] | None = None,
+        dirty: list[Any] | None = None,  # any: codecs of other protocols are there too
     ) -> None:
         """`dirty` is where the connection appends itself when an answer makes it want `take`."""
         self.owner: object = None

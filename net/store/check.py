@@ -7,10 +7,11 @@ cannot go on says so as a finding. The journal has a check of its own.
     facts      the table meta is complete and its numbers agree with each other
     changes    change numbers, revisions and versions follow each other; see _Reading
     leases     every lease that a live key carries exists
+    members    what the caller finds: their rows are bytes here
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import apsw
@@ -18,13 +19,16 @@ import attrs
 
 from net.disk import Disk, RealDisk
 from net.store import connection, files, meta, schema
-from net.store.batch import ChangeRow, Meta
+from net.store.batch import ChangeRow, Meta, unsigned
 from net.store.connection import Database
 from net.store.errors import StoreError
 from net.store.pages import bad_pages
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called now and then with (which check, done, total)."""
+
+Members: TypeAlias = Callable[[Sequence[tuple[int, bytes]]], Iterable[str]]
+"""What is wrong with the rows of members, in sentences."""
 
 _EACH_MAX = 20
 _ROWS_A_STEP = 4096
@@ -39,7 +43,11 @@ class Finding:
 
 
 def check(
-    path: str, *, progress: Progress | None = None, disk: Disk | None = None
+    path: str,
+    *,
+    progress: Progress | None = None,
+    disk: Disk | None = None,
+    members: Members | None = None,
 ) -> list[Finding]:
     """Return what is wrong with a database file, or with the newest one in a directory."""
     disk = RealDisk() if disk is None else disk
@@ -58,6 +66,8 @@ def check(
         return [*findings, Finding("file", f"{path} cannot be opened: {error}")]
     try:
         findings.extend(_content_findings(database, report))
+        faults = members or _nothing_wrong
+        findings.extend(_limited("members", iter(faults(_member_rows(database)))))
     except (apsw.Error, StoreError) as error:
         findings.append(Finding("file", f"{path} cannot be read to its end: {error}"))
     finally:
@@ -125,6 +135,18 @@ def _fact_faults(facts: Meta) -> Iterator[str]:
         yield f"compact revision {facts.compact_revision} is above revision {facts.revision}"
     if facts.scrubbed > facts.compact_revision:
         yield f"scrubbed up to {facts.scrubbed}, above compact revision {facts.compact_revision}"
+
+
+def _member_rows(database: Database) -> list[tuple[int, bytes]]:
+    return [
+        (unsigned(member), body)
+        for chunk in database.chunks("SELECT id, body FROM member", _ROWS_A_STEP)
+        for member, body in chunk
+    ]
+
+
+def _nothing_wrong(_rows: Sequence[tuple[int, bytes]]) -> Iterable[str]:
+    return ()
 
 
 def _change_faults(database: Database, reading: "_Reading", report: Progress) -> Iterator[str]:

@@ -14,7 +14,7 @@ import apsw
 
 from net.disk import Disk, RealDisk
 from net.store import connection, files, meta, rendering
-from net.store.connection import Database
+from net.store.connection import Database, SqlRow
 from net.store.errors import StoreError
 from net.store.rendering import Mode
 from net.store.schema import READ_ONLY
@@ -128,6 +128,36 @@ class Console:
             raise StoreError(str(error)) from error
         finally:
             database.close()
+
+
+def query(
+    directory: str, statement: str, *, rows_max: int, bytes_max: int
+) -> tuple[list[str], list[SqlRow]]:
+    """Return names and rows of one query over the newest generation; bytes come as text.
+
+    Raises StoreError with a sentence for what cannot be asked, or has too long an answer.
+    """
+    if reason := refusal(statement):
+        raise StoreError(reason)
+    database = open_newest(directory)
+    try:
+        columns, found = database.columns(statement)
+        rows: list[SqlRow] = []
+        size = 0
+        for row in found:
+            size += sum(len(value) for value in row if isinstance(value, str | bytes))
+            if len(rows) >= rows_max or size > bytes_max:
+                raise StoreError("the answer is too long: ask for less, with LIMIT")
+            rows.append(
+                tuple(
+                    rendering.text_of(value) if isinstance(value, bytes) else value for value in row
+                )
+            )
+    except apsw.Error as error:
+        raise StoreError(str(error)) from error
+    finally:
+        database.close()
+    return columns, rows
 
 
 def open_newest(directory: str, *, disk: Disk | None = None) -> Database:

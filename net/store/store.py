@@ -139,11 +139,20 @@ class Store:
         return cls.open(disk, directory, generation=generation, vfs=vfs)
 
     @classmethod
-    def open(cls, disk: Disk, directory: str, *, generation: int, vfs: str | None = None) -> Self:
+    def open(
+        cls,
+        disk: Disk,
+        directory: str,
+        *,
+        generation: int,
+        vfs: str | None = None,
+        alone: bool = True,
+    ) -> Self:
         """Open a generation, bring its schema up to date, and delete all other generations.
 
         Raises StoreError where the file is missing, no store, damaged, or of a newer schema;
-        the other generations are then left alone.
+        the other generations are then left alone, and so they are where this one is not `alone`:
+        a received snapshot is opened before it counts.
         """
         path = files.state_path(directory, generation)
         if not disk.exists(path):
@@ -160,7 +169,8 @@ class Store:
                 store = cls(disk, database, directory, generation=generation, facts=facts)
                 store._move_found_wal()
                 store._require_whole()
-                files.sweep_others(disk, directory, generation)
+                if alone:
+                    files.sweep_others(disk, directory, generation)
             except BaseException:
                 database.close()
                 raise

@@ -8,19 +8,23 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
+from sim.planted.again import AGAIN
 from sim.planted.bug import Bug
 from sim.planted.compacting import COMPACTING
 from sim.planted.converging import CONVERGING
+from sim.planted.electing import ELECTING
 from sim.planted.enduring import ENDURING
 from sim.planted.leasing import LEASING
 from sim.planted.living import LIVING
 from sim.planted.ordering import ORDERING
 from sim.planted.reading import READING
+from sim.planted.replicating import REPLICATING
 from sim.planted.watching import WATCHING
 from sim.planted.writing import WRITING
 
 _GROUPS: Final = (
     READING, WRITING, COMPACTING, WATCHING, LEASING, CONVERGING, ORDERING, ENDURING, LIVING,
+    ELECTING, REPLICATING, AGAIN,
 )  # fmt: skip
 
 BUGS: Final[Mapping[str, Bug]] = {

@@ -30,7 +30,10 @@ class Bug:
     """Which check must catch it."""
     plant: Plant
     budget: int
-    """Seeds to detection as measured: three times as many are allowed."""
+    """Seeds to detection as measured: three times as many are allowed.
+
+    0: chance alone hardly ever meets it, so that only its directed plan is asked for.
+    """
     options: Mapping[str, Json] = field(factory=dict[str, Json])
     """What makes it likely."""
     directed: Callable[[], Plan] | None = None

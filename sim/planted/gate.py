@@ -70,7 +70,7 @@ def hunts_of(bugs: Sequence[Bug], *, quick: bool) -> list[Hunt]:
     """Return all hunts that a gate makes."""
     hunts = [Hunt(bug, 1, 1, directed=True) for bug in bugs if bug.directed is not None]
     for start in STARTS[:1] if quick else STARTS:
-        hunts += (Hunt(bug, start, bug.budget * TIMES_BUDGET) for bug in bugs)
+        hunts += (Hunt(bug, start, bug.budget * TIMES_BUDGET) for bug in bugs if bug.budget)
     return hunts
 
 

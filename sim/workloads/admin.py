@@ -6,14 +6,23 @@ defragment, backup, oversized) are performed here as well.
 Checked by: convergence (equal hashes), linear for the writes, liveness.
 """
 
-from sim.clients import Ask, Memory, Performance
-from sim.ops import Admin, Compact, Failed, Put, Range
+from sim.clients import Ask, Memory, Performance, Sleep
+from sim.ops import Admin, AdminDone, Compact, Failed, Put, Range
 from sim.plan import Item
 from sim.workloads import verbs
 from sim.workloads.draw import Intent, Workload, between, key, n
 
 PREFIX = "d/"
 _KEY = key(PREFIX)
+_ATTEMPTS = 40
+_AGAIN_MS = 400
+_IS_SO = (
+    "member not found",
+    "member ID already exist",
+    "not enough started members",
+    "promote a learner member",
+)
+"""Failures after which there is nothing left to ask for."""
 
 
 def _put(item: Item, memory: Memory) -> Performance:
@@ -52,6 +61,40 @@ def _disarm(item: Item, memory: Memory) -> Performance:
     yield Ask(Admin("disarm", target), target)
 
 
+def _until_done(op: Admin, memory: Memory) -> Performance:
+    """Ask one member after the other until the cluster is as the operation wants it."""
+    for attempt in range(_ATTEMPTS):
+        if memory.is_late:
+            return
+        result = yield Ask(op, attempt % memory.options.members)
+        if isinstance(result, AdminDone):
+            return
+        if isinstance(result, Failed) and result.text.endswith(_IS_SO):
+            return
+        yield Sleep(_AGAIN_MS)
+
+
+def _member_add(item: Item, memory: Memory) -> Performance:
+    """Have a spare machine join: the leader lets it vote when it has the log, or a client does."""
+    spares = memory.options.spares
+    if spares:
+        target = memory.options.members + verbs.integer(item, "spare") % spares
+        learns = verbs.text(item, "role") == "learner"
+        yield from _until_done(Admin("member_learn" if learns else "member_add", target), memory)
+        if learns:
+            yield from _until_done(Admin("member_promote", target), memory)
+
+
+def _member_remove(item: Item, memory: Memory) -> Performance:
+    target = verbs.at(item, memory)
+    yield from _until_done(Admin("member_remove", target), memory)
+
+
+def _member_replace(item: Item, memory: Memory) -> Performance:
+    yield from _member_remove(item, memory)
+    yield from _member_add(item, memory)
+
+
 def _oversized(item: Item, memory: Memory) -> Performance:
     """Put a value that may be larger than a request may be."""
     large = f"{item.time_ms}:".ljust(verbs.integer(item, "kib") * 1024, "+")
@@ -84,6 +127,9 @@ FROM_FAULTS = (
     Intent("admin.backup", 0, _backup, {}),
     Intent("admin.disarm", 0, _disarm, {}),
     Intent("admin.oversized", 0, _oversized, {}),
+    Intent("admin.member_add", 0, _member_add, {}),
+    Intent("admin.member_remove", 0, _member_remove, {}),
+    Intent("admin.member_replace", 0, _member_replace, {}),
     Intent("final.read", 0, final, {}),
     Intent("final.put", 0, final_put, {}),
 )

@@ -44,7 +44,7 @@ Line closed_loop(const std::string &mode, Options &o) {
   plan.warmup_s = o.number("warmup", 0.5);
   plan.seconds = o.number("seconds", 5);
   plan.compact_ms = o.number("compact-ms", 0);
-  plan.server_pid = int(o.number("pid", 0));
+  plan.server_pids = o.numbers("pid");
   plan.deadlines = o.number("deadlines", 1) > 0;
   plan.window = uint32_t(o.number("window", 4 << 20));
   Pool pool(plan.window);
@@ -64,7 +64,7 @@ Line watch(Options &o) {
   plan.seconds = o.number("seconds", 5);
   plan.rate = o.number("rate", 0);
   plan.value = size_t(o.number("value", 512));
-  plan.server_pid = int(o.number("pid", 0));
+  plan.server_pids = o.numbers("pid");
   plan.prev_kv = o.number("prev-kv", 0) > 0;
   const auto prefix = o.text("prefix", "/registry/watched/");
   o.refuse_unknown();

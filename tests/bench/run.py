@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any  # click hands the options over untyped
 
@@ -26,7 +26,16 @@ from tests.bench.cells import LISTED_VALUE, VALUES, Cell, all_cells, chosen, pre
 from tests.bench.generator import Generator, GeneratorFailed
 from tests.bench.report import latency, page, rate, whole_text
 from tests.bench.results import Results, Row
-from tests.bench.servers import Kind, Place, Server, etcd, free_ports, make_certificate, trine
+from tests.bench.servers import (
+    Asked,
+    Kind,
+    Place,
+    Server,
+    etcd,
+    free_ports,
+    make_certificate,
+    trine,
+)
 
 # What is asked again under TLS unless the command line chooses.
 TLS_PATTERNS = (
@@ -99,7 +108,7 @@ class Bench:
             sample = self.generator.run(
                 "preload",
                 **server.target,
-                pid=server.pid,
+                pid=server.pids,
                 value=value,
                 keys=self.settings.keys,
                 prefix=prefix_of(value),
@@ -129,14 +138,14 @@ class Bench:
         probed = self.singles.get(f"raw fdatasync around {row.cell}, p50 us")
         return attrs.evolve(row, syncs=row.p50_us / probed["disk"]) if probed else row
 
-    def measure(self, cell: Cell, server: Server, turn: int) -> Row:
+    def measure(self, cell: Cell, server: Asked, turn: int) -> Row:
         """One cell on one server; /metrics is scraped in the middle of it."""
-        options = {**server.target, **cell.options, "pid": server.pid}
+        options = {**server.target, **cell.options, "pid": server.pids}
         options |= {"seconds": self.settings.seconds, "warmup": self.settings.warmup}
         if cell.compacts:
             # Its third period ends with the cell: one compaction, at two thirds.
             options["compact_ms"] = int((self.settings.warmup + self.settings.seconds) * 334)
-        name = f"tls/{cell.name}" if server.place.certificate else cell.name
+        name = f"tls/{cell.name}" if "ca" in options else cell.name
         if cell.syncs:
             self.probe_disk(cell, name)
         middle = self.settings.warmup + self.settings.seconds / 2
@@ -153,7 +162,7 @@ class Bench:
             self.generator.run("clear", **server.target)
         return Row.of(name, server.name, cell.unit, turn, sample)
 
-    def cells(self, servers: Sequence[Server], cells: Sequence[Cell]) -> None:
+    def cells(self, servers: Sequence[Asked], cells: Sequence[Cell]) -> None:
         """Every cell on every server: A B A B."""
         turns = [
             (turn, cell, server)
@@ -170,7 +179,7 @@ class Bench:
             except GeneratorFailed as error:
                 say(f"[{done}/{len(turns)}] {server.name} {cell.name} FAILED: {error}")
                 self.failures.append(f"{server.name} {cell.name}: {error}")
-                if server.process is None or server.process.poll() is not None:
+                if server.has_ended():
                     raise
                 continue
             self.rows.append(row)
@@ -309,15 +318,17 @@ def write_all(results: Results, out: Path) -> None:
     say(f"results.json, results.txt and results.html are in {out}")
 
 
-def run_and_report(settings: Settings, peer: str | None, out: Path) -> bool:
+def reported(
+    settings: Settings, peer: str | None, out: Path, run: Callable[[Bench], None], **more: str
+) -> bool:
     """Run; report even if it ends early. False if anything failed or any reply was wrong."""
-    told = facts(settings, sys.argv)
+    told = facts(settings, sys.argv) | more
     if peer:
         told["peer"] = version(peer)
     bench = Bench(settings=settings, generator=Generator())
     try:
         bench.ceiling()
-        bench.run()
+        run(bench)
     except (GeneratorFailed, KeyboardInterrupt) as error:
         bench.failures.append(str(error) or "interrupted")
     if bench.failures:
@@ -369,7 +380,7 @@ def main(
         tls=given["tls"],
     )
     try:
-        good = run_and_report(settings, peer if only != "trine" else None, out)
+        good = reported(settings, peer if only != "trine" else None, out, Bench.run)
     finally:
         if not directory:
             shutil.rmtree(home, ignore_errors=True)

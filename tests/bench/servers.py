@@ -9,8 +9,9 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import attrs
 
@@ -46,6 +47,9 @@ class Place:
     client_port: int
     peer_port: int
     certificate: Certificate | None = None
+    name: str = "default"
+    cluster: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    """Peer ports of all members by name, if there is more than this one."""
 
     @property
     def client_url(self) -> str:
@@ -53,11 +57,13 @@ class Place:
 
     @property
     def flags(self) -> list[str]:
-        """The flags that both servers take: those of a single kubeadm member."""
+        """The flags that both servers take: those of a kubeadm member, alone or stacked."""
         peer = f"http://127.0.0.1:{self.peer_port}"
+        ports = self.cluster or {self.name: self.peer_port}
+        initial = ",".join(f"{name}=http://127.0.0.1:{port}" for name, port in ports.items())
         flags = [f"--data-dir={self.directory}", f"--listen-client-urls={self.client_url}"]
         flags += [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"]
-        flags += [f"--initial-cluster=default={peer}", "--snapshot-count=10000"]
+        flags += [f"--name={self.name}", f"--initial-cluster={initial}", "--snapshot-count=10000"]
         flags += [f"--advertise-client-urls={self.client_url}"]
         flags += [f"--quota-backend-bytes={QUOTA_BYTES}"]
         if self.certificate:
@@ -94,10 +100,31 @@ def trine(extra: Sequence[str] = (), name: str = "trine") -> Kind:
 
 @attrs.frozen
 class Memory:
-    """Resident bytes: all, and those that are no page of a file."""
+    """Resident bytes: all, those that are no page of a file, and the most of all so far."""
 
     resident: int
     anonymous: int
+    peak: int
+
+
+class Asked(Protocol):
+    """What a cell is measured on: one server, or one member of several and the CPU of all."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pids(self) -> str:
+        """Whose CPU counts, comma separated."""
+        ...
+
+    @property
+    def target(self) -> dict[str, object]:
+        """The generator's options that lead there."""
+        ...
+
+    def has_ended(self) -> bool: ...
+    def scrape(self) -> int: ...
+    def settle(self, patience_s: float = 20) -> None: ...
 
 
 @attrs.define
@@ -117,6 +144,14 @@ class Server:
     def pid(self) -> int:
         assert self.process is not None, "not started"
         return self.process.pid
+
+    @property
+    def pids(self) -> str:
+        return str(self.pid)
+
+    def has_ended(self) -> bool:
+        """Whether it does not run."""
+        return self.process is None or self.process.poll() is not None
 
     @property
     def target(self) -> dict[str, object]:
@@ -184,7 +219,11 @@ class Server:
             name, _, rest = line.partition(":")
             if rest.endswith(" kB"):
                 fields[name] = int(rest.split()[0]) * 1024
-        return Memory(resident=fields["VmRSS"], anonymous=fields["RssAnon"])
+        return Memory(resident=fields["VmRSS"], anonymous=fields["RssAnon"], peak=fields["VmHWM"])
+
+    def gauge(self, name: str) -> float:
+        """Return one metric, summed over its labels; 0 if it is not told."""
+        return metric(self.metrics_page().decode(), name)
 
     def cpu_s(self) -> float:
         """User and system time of all its threads so far."""
@@ -193,15 +232,14 @@ class Server:
 
     def settle(self, patience_s: float = 20) -> None:
         """Wait until it uses less than 5 % of a core."""
-        until = time.monotonic() + patience_s
-        while time.monotonic() < until:
-            before = self.cpu_s()
-            time.sleep(0.4)
-            if self.cpu_s() - before <= 0.02:
-                return
+        settle_all([self], patience_s)
 
     def scrape(self) -> int:
         """GET /metrics once, as a Prometheus does; the size of the answer, 0 if there is none."""
+        return len(self.metrics_page())
+
+    def metrics_page(self) -> bytes:
+        """Return what /metrics answers, empty if nothing."""
         host, port = "127.0.0.1", self.place.client_port
         connection = http.client.HTTPConnection(host, port, timeout=10)
         if self.place.certificate:
@@ -211,11 +249,27 @@ class Server:
             connection.request("GET", "/metrics")
             answer = connection.getresponse()
             body = answer.read()
-            return len(body) if answer.status == 200 else 0
+            return body if answer.status == 200 else b""
         except (OSError, http.client.HTTPException):
-            return 0
+            return b""
         finally:
             connection.close()
+
+
+def metric(page: str, name: str) -> float:
+    """Return one metric of a page, summed over its labels; 0 if it is not told."""
+    lines = [line.split() for line in page.splitlines()]
+    return sum(float(each[-1]) for each in lines if each and each[0].split("{")[0] == name)
+
+
+def settle_all(servers: Sequence[Server], patience_s: float = 20) -> None:
+    """Wait until each uses less than 5 % of a core."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        before = [one.cpu_s() for one in servers]
+        time.sleep(0.4)
+        if all(one.cpu_s() - was <= 0.02 for one, was in zip(servers, before, strict=True)):
+            return
 
 
 def _installed() -> dict[str, str]:

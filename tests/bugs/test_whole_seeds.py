@@ -19,3 +19,9 @@ def test_a_hole_that_a_lost_tail_left_is_not_taken_for_data() -> None:
     """What the WAL wrote behind the cut made the file as long as before, with a hole in it."""
     plan = read_plan(Path(__file__).parent / "whole_plans" / "store_cut_under_its_wal.jsonl")
     assert not attempt(plan, tier=2).found
+
+
+def test_a_member_gets_a_second_snapshot_at_once_if_the_log_was_cut_past_the_first() -> None:
+    """A leader held the next one back for ten seconds, as if the first were still being loaded."""
+    plan = read_plan(Path(__file__).parent / "whole_plans" / "cut_past_a_snapshot.jsonl")
+    assert not attempt(plan, tier=2).found

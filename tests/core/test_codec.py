@@ -13,6 +13,7 @@ from core.codec import (
     encode,
     encode_pack,
 )
+from core.members import MemberRole
 from core.operations import (
     AlarmSet,
     Command,
@@ -22,9 +23,15 @@ from core.operations import (
     LeaseExpire,
     LeaseGrant,
     LeaseRevoke,
+    MemberAdd,
+    MemberPromote,
+    MemberPublish,
+    MemberRemove,
+    MemberUpdate,
     Noop,
     Put,
     Range,
+    RoleAssign,
     Txn,
 )
 
@@ -37,6 +44,8 @@ puts = st.builds(
     Put, KEYS, st.binary(max_size=40), INT64, st.booleans(), st.booleans(), st.booleans()
 )
 deletes = st.builds(DeleteRange, KEYS, KEYS, st.booleans())
+URLS = st.lists(st.text(max_size=4), max_size=3).map(tuple)
+ROLES = st.sampled_from(MemberRole)
 ranges = st.builds(
     Range, KEYS, KEYS, INT64, INT64, st.integers(0, 2), st.integers(0, 4),
     st.booleans(), st.booleans(), st.booleans(), INT64, INT64, INT64, INT64,
@@ -60,6 +69,14 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(LeaseExpire, INT64, UINT64, UINT64),
     st.builds(AlarmSet, UINT64, BYTE, st.booleans()),
     st.just(Noop()),
+    st.builds(
+        MemberAdd, UINT64, URLS, ROLES, st.integers(0, (1 << 32) - 1), st.text(max_size=4), URLS
+    ),
+    st.builds(MemberRemove, UINT64),
+    st.builds(MemberUpdate, UINT64, URLS),
+    st.builds(MemberPromote, UINT64),
+    st.builds(MemberPublish, UINT64, st.text(max_size=4), URLS, UINT64),
+    st.builds(RoleAssign, UINT64, ROLES, st.integers(-1, 3)),
 )
 proposals = st.builds(ProposalId, UINT64, UINT64)
 

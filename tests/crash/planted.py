@@ -32,7 +32,7 @@ def drops_early(driver: Driver) -> None:
 
     def hasty(now_ms: int) -> None:
         after(now_ms)
-        driver._drop_log(driver.store.applied[0])
+        driver._raft_inputs.append(raft.SnapshotTaken(driver.store.applied[0], 0))
 
     driver._keep_house = hasty  # type: ignore[method-assign]  # the bug
 

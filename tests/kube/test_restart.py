@@ -5,15 +5,13 @@ every ten seconds (resource apiServerIPInfo), whatever happens.
 """
 
 import json
-import threading
 import time
-import urllib.error
 
 import pytest
 
 from tests.kube.conftest import Start, World
 from tests.kube.store import contents
-from tests.kube.world import objects, wait_for
+from tests.kube.world import Writer, objects, wait_for
 
 WATCHERS = "etcd_debugging_mvcc_watcher_total"
 LISTS = ("apiserver_storage_list_total", "apiserver_watch_cache_initializations_total",
@@ -41,39 +39,6 @@ def uids(world: World) -> set[str]:
     kinds = "all,configmaps,roles,clusterroles,leases"
     told = json.loads(world.kubectl("get", kinds, "-A", "-o", "json"))
     return {item["metadata"]["uid"] for item in told["items"]}
-
-
-class Writer:
-    """Creates objects until told to stop; keeps the revision of each that was acknowledged."""
-
-    def __init__(self, world: World, name: str) -> None:
-        self.acknowledged: dict[str, int] = {}
-        self._world = world
-        self._name = name
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._write)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop after the object that is under way."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _write(self) -> None:
-        number = 0
-        while not self._stopped.is_set():
-            number += 1
-            name = f"{self._name}-{number}"
-            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
-            try:
-                path = "/api/v1/namespaces/writes/configmaps"
-                created = json.loads(self._world.server.call("POST", path, body))
-            except (urllib.error.URLError, OSError):
-                # Unknown or refused while the store is away: no promise was made.
-                time.sleep(0.05)
-                continue
-            key = f"/registry/configmaps/writes/{name}"
-            self.acknowledged[key] = int(created["metadata"]["resourceVersion"])
 
 
 def wait_for_writes(writers: list[Writer], number: int) -> None:
@@ -123,7 +88,7 @@ def test_a_killed_store_comes_back_with_everything_and_without_a_list(world: Wor
 def test_nothing_acknowledged_is_lost_when_the_store_is_killed_under_load(world: World) -> None:
     world.kubectl("create", "namespace", "writes")
     counted, watched = lists(world), watchers(world)
-    writers = [Writer(world, f"w{number}") for number in range(4)]
+    writers = [Writer(world.server, f"w{number}") for number in range(4)]
     try:
         for restart in range(RESTARTS):
             wait_for_writes(writers, (restart + 1) * 100)

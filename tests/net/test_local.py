@@ -8,6 +8,9 @@ from attrs import frozen
 from net.local import LocalEngine
 from net.replicator import (
     NOTHING,
+    Change,
+    ChangeKind,
+    ChangeMember,
     Entry,
     HardState,
     LogBounds,
@@ -42,8 +45,10 @@ def out(
     read_ready: Sequence[tuple[int, int]] = (),
     resolved: Sequence[Outcome] = (),
     role: Role | None = None,
+    transferred: Sequence[tuple[int, bool]] = (),
 ) -> RaftOutput:
-    return RaftOutput(list(persist), (), list(apply), list(read_ready), list(resolved), role)
+    asked = RaftOutput(list(persist), (), list(apply), list(read_ready), list(resolved), role)
+    return asked._replace(transferred=list(transferred))
 
 
 VOTE = Persist(1, HardState(1, ME, 0), append=[Entry(1, 1, b"")])
@@ -109,9 +114,17 @@ TABLE: dict[str, list[Step]] = {
         *LEADING,
         Step([SnapshotTaken(1, 0)], out(Persist(0, drop_to=1))),
     ],
-    "does not hear what no single member is told": [
+    "has nobody to lead in its place, and leads where it is asked to": [
         *LEADING,
-        Step([Transfer(1, 2)], out()),
+        Step([Transfer(1, 2)], out(transferred=[(1, False)])),
+        Step([Transfer(2, ME)], out(transferred=[(2, True)])),
+    ],
+    "orders no change of members": [
+        *LEADING,
+        Step(
+            [ChangeMember(1, b"x", Change(ChangeKind.ADD_VOTER, 2))],
+            out(resolved=[Outcome(1, True)]),
+        ),
     ],
 }
 

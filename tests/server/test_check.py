@@ -4,9 +4,13 @@ import json
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from core.members import Member, MemberRole, body
 from net.disk import RealDisk
 from net.journal import PACK, Frame, Journal
 from net.store.connection import plain
+from server.check import member_faults
 from tests.command import Told, trine
 from tests.stores import History, new_store
 
@@ -101,3 +105,23 @@ def test_a_store_alone_can_be_checked(tmp_path: Path) -> None:
         "ok      store: pages, structure and history follow each other",
         f"{path} is whole.",
     ]
+
+
+VOTER = Member(1, "a", ("http://a:2380",))
+LEARNER = VOTER._replace(id=2, role=MemberRole.STAND_BY)
+
+
+@pytest.mark.parametrize(
+    ("rows", "faults"),
+    [
+        ([], []),
+        ([(1, body(VOTER)), (2, body(LEARNER)), (3, b"\0")], []),
+        ([(2, body(LEARNER))], ["none of 1 members votes"]),
+        ([(1, b"\7")], ["member 1: unpack_from requires a buffer"]),
+    ],
+)
+def test_members_can_be_read_and_one_votes(
+    rows: list[tuple[int, bytes]], faults: list[str]
+) -> None:
+    said = list(member_faults(rows))
+    assert [text[: len(fault)] for text, fault in zip(said, faults, strict=True)] == faults

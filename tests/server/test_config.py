@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from net import telemetry
 from net.listen import ListenUrl
 from net.tls import TlsOptions
-from server.config import Config, KeepRevisions, PeerMember, Periodic
+from server.clustering import PeerMember
+from server.config import Config, KeepRevisions, Periodic
 from server.inert import INERT_SECTIONS, REFUSED
 from server.logs import LogSettings, Rotation
 from server.settings import ALL_FLAGS, Notice
@@ -29,13 +30,23 @@ DEFAULT = Config(
     client_tls=None,
     listen_peer=(ListenUrl("http", host="localhost", port=2380),),
     advertise_peer=("http://localhost:2380",),
+    listen_peer_given=False,
     peer_tls=None,
+    peer_dial_pair=None,
+    peer_plaintext=False,
+    peer_pinned=False,
     initial_cluster=(PeerMember("default", ("http://localhost:2380",)),),
     initial_cluster_token="etcd-cluster",
     initial_cluster_existing=False,
+    founding_faults=(),
+    joining=None,
+    joined=None,
+    failure_domain=0,
+    strict_reconfig=True,
     heartbeat_ms=100,
     election_ms=1000,
     learners_max=1,
+    catchup_entries=5_000,
     quota_bytes=0,
     txn_ops_max=128,
     request_bytes_max=1_572_864,
@@ -98,6 +109,7 @@ def test_the_manifest_of_kubeadm_is_understood() -> None:
             f"{pki}/server.crt", f"{pki}/server.key", f"{pki}/ca.crt", client_cert_required=True
         ),
         listen_peer=(ListenUrl("https", host="10.0.0.5", port=2380),),
+        listen_peer_given=True,
         advertise_peer=("https://10.0.0.5:2380",),
         peer_tls=TlsOptions(
             f"{pki}/peer.crt", f"{pki}/peer.key", f"{pki}/ca.crt", client_cert_required=True
@@ -115,7 +127,6 @@ def test_the_arguments_of_k8s_dqlite_are_understood() -> None:
     config = configured(
         "--storage-dir=/var/snap/x",
         "--listen=unix:///var/snap/x/kine.sock:12379",
-        "--enable-tls=false",
         "--datastore-max-idle-connections",
         "5",
         "--metrics",
@@ -153,6 +164,7 @@ def test_the_arguments_of_k8s_dqlite_are_understood() -> None:
         (("--heartbeat-interval=200", "--election-timeout=2000"),
          {"heartbeat_ms": 200, "election_ms": 2000}),
         (("--socket-reuse-port",), {"socket_reuse_port": True}),
+        (("--experimental-snapshot-catchup-entries=7",), {"catchup_entries": 7}),
         (("--initial-cluster-state=existing",), {"initial_cluster_existing": True}),
         (("--log-outputs=stdout,/var/log/t.log", "--log-format=console", "--log-level=error"),
          {"logging": LogSettings(telemetry.ERROR, "console", ("stdout", "/var/log/t.log"), None)}),
@@ -283,22 +295,15 @@ def test_a_flag_that_may_not_be_ignored_is_refused(name: str) -> None:
          "--cipher-suites=TLS_RSA_WITH_AES_128_CBC_SHA: TLS 1.3 has no choice of suites: drop it "
          "or TLS1.3."),
         (("--election-timeout=400",),
-         "--election-timeout=400: an election timeout is at least five heartbeats: give 500 or "
-         "more, or lower --heartbeat-interval=100."),
+         "--election-timeout=400: --election-timeout[400ms] should be at least as 5 times as "
+         "--heartbeat-interval[100ms]: give 500 or more."),
         (("--heartbeat-interval=500",),
-         "--election-timeout=1000 (the default): an election timeout is at least five "
-         "heartbeats: give 2500 or more, or lower --heartbeat-interval=500."),
+         "--election-timeout=1000 (the default): --election-timeout[1000ms] should be at least "
+         "as 5 times as --heartbeat-interval[500ms]: give 2500 or more."),
         (("--auto-compaction-retention=x",),
          "--auto-compaction-retention=x: in periodic mode, give hours or a duration such as 30m."),
         (("--auto-compaction-mode=revision", "--auto-compaction-retention=5m"),
          "--auto-compaction-retention=5m: in revision mode, give a number of revisions."),
-        (("--initial-cluster=a=http://h:1",),
-         "--initial-cluster=a=http://h:1: it lacks this member, --name=default: add default=URL."),
-        (("--initial-cluster=default",),
-         '--initial-cluster=default: "default" is no pair; write it as default=http://host:2380.'),
-        (("--initial-cluster=default=http://h:1,b=http://i:1",),
-         "--initial-cluster=default=http://h:1,b=http://i:1: this build runs clusters of one "
-         "member and this names 2; starting alone would make a second cluster."),
         (("--advertise-client-urls=h:1",),
          '--advertise-client-urls=h:1: "h:1" is no URL that others can use; write '
          "http://host:port."),

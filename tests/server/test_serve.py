@@ -120,11 +120,11 @@ def test_a_log_file_that_cannot_be_written_ends_with_2(tmp_path: Path) -> None:
 
 def test_a_start_tells_who_starts_and_what_has_no_effect() -> None:
     lines: list[str] = []
-    config = configured("--pre-vote=true", "--name=a")
+    config = configured("--cors=*", "--name=a")
     announce(config, Logger(Sink(write=lines.append, now_ns=lambda: 0)))
     assert [line.partition('"msg":')[2].partition(",")[0] for line in lines] == [
         '"starting trine"',
         '"a setting has no effect here"',
     ]
-    assert '"setting":"--pre-vote=true"' in lines[1]
-    assert "one member, which elects itself" in lines[1]
+    assert '"setting":"--cors=*"' in lines[1]
+    assert "needs no other origin" in lines[1]

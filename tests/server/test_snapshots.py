@@ -135,12 +135,30 @@ def test_restore_can_leave_revisions_as_they_are(tmp_path: Path) -> None:
         assert store.meta.member_id == member_id(["http://10.0.0.1:2380"], "t")
 
 
+def test_each_member_of_a_new_cluster_restores_for_itself(tmp_path: Path) -> None:
+    path = backup(tmp_path)
+    urls = {"a": "http://10.0.0.1:2380", "b": "http://10.0.0.2:2380"}
+    listed = ",".join(f"{name}={url}" for name, url in urls.items())
+    ids = {name: member_id([url], "etcd-cluster") for name, url in urls.items()}
+    for name in urls:
+        target = tmp_path / name
+        told = trine(
+            "snapshot", "restore", str(path), f"--data-dir={target}", f"--name={name}",
+            f"--initial-cluster={listed}", f"--initial-advertise-peer-urls={urls[name]}",
+        )  # fmt: skip
+        assert told.code == 0
+        with closing(Store.open(RealDisk(), str(target), generation=1)) as store:
+            facts = store.meta
+        assert (facts.cluster_id, facts.member_id) == (cluster_id(list(ids.values())), ids[name])
+
+
 @pytest.mark.parametrize(
     ("args", "code", "sentence"),
     [
         (("--no-mark-compacted",), 1,
          "trine snapshot restore: --bump-revision needs --mark-compacted"),
-        (("--initial-cluster=a=http://h:1",), 2, "a restored cluster has one member"),
+        (("--initial-cluster=a=http://h:1",), 2, 'couldn\'t find local name "default"'),
+        (("--initial-cluster=a",), 2, '"a" is no pair; write name=URL.'),
         (("--initial-advertise-peer-urls=h",), 2, '"h" is no URL that others can use'),
         (("--bump-revision=-1",), 2, "-1 is not in the range"),
     ],

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.command import Told, trine
+from tests.doors import door
 from tests.stores import History, new_store
 
 READ_ONLY = "kine is a read-only view of replicated state; use: trine compact"
@@ -55,3 +56,21 @@ def test_lines_of_standard_input_are_answered_one_by_one(tmp_path: Path) -> None
 def test_a_directory_without_a_store_is_told(tmp_path: Path) -> None:
     told = trine("sql", f"--data-dir={tmp_path}", "SELECT 1")
     assert told == Told(1, "", f"trine sql: {tmp_path} holds no store\n")
+
+
+def test_a_running_member_is_asked_from_afar() -> None:
+    def answer(method: str, path: str, fields: object) -> tuple[int, object, dict[str, str]]:
+        return 200, {"columns": ["id", "name"], "rows": [[1, "/a"]]}, {}
+
+    with door(answer) as at:
+        told = trine("sql", "-s", at.address, "-w", "csv", "select id, name from kine")
+        assert told == Told(0, "id,name\n1,/a\n", "")
+        assert trine("sql", "-s", at.address).code == 2
+    assert at.asked[0][2] == {"statement": "select id, name from kine"}
+    assert trine("sql", "-s", "127.0.0.1:1", "select 1").code == 1
+
+
+def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
+    told = trine("sql", f"--data-dir={tmp_path}/none", "select 1")
+    assert told.code == 2
+    assert "does not exist: give --data-dir, or -s." in told.err

@@ -2,12 +2,13 @@
 
 import pytest
 
-from sim.menu import DISHES, GROUPS, MENU, wrong
+from sim.menu import DISHES, GROUPS, MEMBERSHIP, MEMBERSHIP_DISHES, MENU, wrong
 
 
 def test_every_dish_has_a_name_of_its_own_and_a_known_group() -> None:
-    assert len(MENU) == len(DISHES)
+    assert len(MENU) == len(DISHES) + len(MEMBERSHIP_DISHES)
     assert {dish.group for dish in DISHES} == set(GROUPS)
+    assert {dish.group for dish in MEMBERSHIP_DISHES} == {MEMBERSHIP}
 
 
 def test_only_the_lying_disk_is_never_drawn() -> None:

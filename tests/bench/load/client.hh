@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <sstream>
 
 #include "http2.hh"
 #include "measure.hh"
@@ -27,6 +28,13 @@ class Options {
   double number(const std::string &name, double otherwise) {
     const auto s = text(name, "");
     return s.empty() ? otherwise : std::stod(s);
+  }
+  // `--pid 12,34`
+  std::vector<int> numbers(const std::string &name) {
+    std::vector<int> found;
+    std::istringstream parts(text(name, ""));
+    for (std::string one; std::getline(parts, one, ',');) found.push_back(std::stoi(one));
+    return found;
   }
   void refuse_unknown() const {
     for (auto &[name, value] : given_)

@@ -6,7 +6,7 @@ struct Plan {
   Address to;
   uint32_t connections = 1, streams = 1, window = 4 << 20;
   double warmup_s = 0.5, seconds = 5, compact_ms = 0;
-  int server_pid = 0;
+  std::vector<int> server_pids;
   bool deadlines = true, to_the_end = false;
 };
 
@@ -38,7 +38,7 @@ class ClosedLoop : public http2::Receiver {
       compact(now);
       if (failed_ > 10000) throw std::runtime_error("10000 failed requests: " + first_failure_);
     }
-    window_.close(plan_.server_pid);
+    window_.close(plan_.server_pids);
     measuring_ = false;
     stopping_ = true;
     const uint64_t patience = clock_ns() + 20000000000u;
@@ -71,7 +71,7 @@ class ClosedLoop : public http2::Receiver {
     measuring_ = true;
     bytes_before_ = pool_.bytes_in();
     items_before_ = work_.items;
-    window_.open(plan_.server_pid);
+    window_.open(plan_.server_pids);
   }
 
   void ask(uint32_t number, http2::Stream *on) {

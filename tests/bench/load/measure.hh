@@ -16,11 +16,14 @@ inline uint64_t clock_ns(clockid_t clock = CLOCK_MONOTONIC) {
   return uint64_t(t.tv_sec) * 1000000000u + uint64_t(t.tv_nsec);
 }
 
-// CPU time of all threads of another process since it began, 0 if there is none.
-inline uint64_t process_cpu_ns(int pid) {
-  clockid_t clock;
-  if (pid <= 0 || clock_getcpuclockid(pid, &clock)) return 0;
-  return clock_ns(clock);
+// CPU time of all threads of other processes since they began; one that is gone counts 0.
+inline uint64_t process_cpu_ns(const std::vector<int> &pids) {
+  uint64_t sum = 0;
+  for (int pid : pids) {
+    clockid_t clock;
+    if (pid > 0 && !clock_getcpuclockid(pid, &clock)) sum += clock_ns(clock);
+  }
+  return sum;
 }
 
 // CPU time of everything on this machine since it began; steal counts, it was taken from us.
@@ -111,20 +114,20 @@ class Line {
   std::string text_;
 };
 
-// The measured window: from `open` to `close`, on the wall and on both processes' CPUs.
+// The measured window: from `open` to `close`, on the wall and on the CPUs of the servers and its own.
 struct Window {
   uint64_t from = 0, to = 0, server_from = 0, server_to = 0, own_from = 0, own_to = 0;
   uint64_t all_from = 0, all_to = 0;
 
-  void open(int pid) {
+  void open(const std::vector<int> &pids) {
     from = clock_ns();
-    server_from = process_cpu_ns(pid);
+    server_from = process_cpu_ns(pids);
     own_from = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     all_from = machine_cpu_ns();
   }
-  void close(int pid) {
+  void close(const std::vector<int> &pids) {
     to = clock_ns();
-    server_to = process_cpu_ns(pid);
+    server_to = process_cpu_ns(pids);
     own_to = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     all_to = machine_cpu_ns();
   }

@@ -12,7 +12,7 @@ struct WatchPlan {
   uint32_t connections = 10, streams = 100, window = 4 << 20, ahead = 16;
   double warmup_s = 0.5, seconds = 5, rate = 0;  // rate 0: as fast as every watcher is served
   size_t value = 512;
-  int server_pid = 0;
+  std::vector<int> server_pids;
   bool prev_kv = false;
 };
 
@@ -40,13 +40,13 @@ class FanOut : public http2::Receiver {
     for (uint64_t now = clock_ns(); now < end; now = clock_ns()) {
       if (!measuring_ && now >= warm) {
         measuring_ = true;
-        window_.open(plan_.server_pid);
+        window_.open(plan_.server_pids);
       }
       write(now);
       pool_.turn(plan_.rate > 0 ? 100 : 1);
       if (timer >= 0) drain(timer);
     }
-    window_.close(plan_.server_pid);
+    window_.close(plan_.server_pids);
     measuring_ = false;
     const uint64_t patience = clock_ns() + 20000000000u;
     while ((delivered_ < written_ || acked_ < written_) && clock_ns() < patience) pool_.turn(100);

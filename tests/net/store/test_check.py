@@ -136,3 +136,10 @@ def test_a_store_that_was_never_compacted_is_whole(tmp_path: Path) -> None:
     with closing(new_store(str(tmp_path))) as store:
         store.write(attrs.evolve(history.batch(history.put(b"/a")), compact_revision=-1))
     assert check(str(tmp_path / "state-1.db")) == []
+
+
+def test_what_the_caller_finds_about_members_is_told_with_the_rest(tmp_path: Path) -> None:
+    path = _edited(tmp_path, "INSERT INTO member VALUES (-1, x'07')")
+    found = check(str(path), members=lambda rows: [f"{rows}"])
+    assert found == [Finding("members", "[(18446744073709551615, b'\\x07')]")]
+    assert check(str(path)) == []

@@ -10,7 +10,7 @@ import pytest
 
 from net.store.errors import StoreError
 from net.store.schema import READ_ONLY
-from net.store.sql import Console, open_newest, refusal, statements
+from net.store.sql import Console, open_newest, query, refusal, statements
 from net.store.store import Store
 from tests.stores import History, filled, new_store
 
@@ -198,3 +198,19 @@ def test_a_console_beside_a_busy_store_never_meets_a_lock(tmp_path: Path) -> Non
         assert store.meta.revision == history.revision
     assert len(seen) == 60
     assert seen == sorted(seen)
+
+
+def test_rows_are_given_as_values_with_bytes_as_text(tmp_path: Path) -> None:
+    history = History()
+    with closing(new_store(str(tmp_path))) as store:
+        store.write(history.batch(history.put(b"/a", value=b"1"), history.put(b"/b", value=b"2")))
+    where = str(tmp_path)
+    asked = "SELECT id, name, value FROM kine WHERE id > 1 ORDER BY id"
+    columns, rows = query(where, asked, rows_max=2, bytes_max=100)
+    assert (columns, rows) == (["id", "name", "value"], [(2, "/a", "1"), (3, "/b", "2")])
+    for wrong, reason in (("DELETE FROM kine", "read-only view"), ("SELECT x", "no such column")):
+        with pytest.raises(StoreError, match=reason):
+            query(where, wrong, rows_max=2, bytes_max=100)
+    for rows_max, bytes_max in ((1, 100), (2, 3)):
+        with pytest.raises(StoreError, match="the answer is too long"):
+            query(where, asked, rows_max=rows_max, bytes_max=bytes_max)
