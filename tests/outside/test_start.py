@@ -25,7 +25,7 @@ def refusal(member: Member, *flags: str) -> tuple[int, str]:
         ("--listen-client-urls=nonsense", "URL scheme must be http"),
         ("--cert-file=/no/such/file", "belong together"),
         ("--log-level=loud", "give one of debug, info, warn"),
-        ("--initial-cluster=a=http://10.0.0.1:1,b=http://10.0.0.2:1", "clusters of one member"),
+        ("--initial-cluster=a=http://10.0.0.1:1,b=http://10.0.0.2:1", "couldn't find local name"),
     ],
 )
 def test_what_cannot_be_meant_is_told_before_anything_is_done(
