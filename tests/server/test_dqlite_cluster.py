@@ -157,6 +157,7 @@ def test_a_stand_by_takes_the_place_of_a_lost_voter(tmp_path: Path) -> None:
         roles = first.cluster()
         lost = next(node for node in four[1:] if roles[node.address] == 0)
         stand_by = next(node for node in four if roles[node.address] == 1)
+        until((stand_by.directory / "cluster.yaml").exists, "it has not heard of the cluster")
         told = stand_by.shell(f".describe {stand_by.address}")
         assert told.out == f"{stand_by.address}|0|0\n"
         lost.member.kill()
