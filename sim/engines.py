@@ -26,6 +26,7 @@ from sim import perfect_messages
 from sim.ledger import Ledger
 from sim.ops import Admin
 from sim.perfect import PerfectEngine
+from sim.perfect_log import KEPT_ENTRIES
 from sim.plan import Options
 from sim.truth import Truth, Watched
 from sim.wire_words import peer_url
@@ -34,7 +35,6 @@ HEARTBEAT_MS: Final = 100
 ELECTION_MS: Final = 1000
 """As etcd's defaults."""
 LEARNERS_MAX: Final = 2
-KEPT_ENTRIES: Final = 5
 KEPT_BYTES: Final = 1 << 20
 """So little stays behind a cut: else no follower would ever need a snapshot."""
 

@@ -10,17 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from net import replicator as raft
+from net.raft.reads import Asker, ReadRounds
 from net.replicator import Entry, Outcome, Persist, RaftInput, RaftOutput, Role
 from sim import perfect_messages as say
 from sim.ledger import Ledger
 from sim.perfect_followers import RETRY_MS, FixedMembership, Follower
-from sim.perfect_log import PerfectLog
+from sim.perfect_log import KEPT_ENTRIES, PerfectLog
 from sim.perfect_messages import Gathered, pack, unpack
-from sim.perfect_reads import Asker, ReadRounds
 
 _NEVER_MS = 1 << 62
-KEPT_ENTRIES = 5
-"""How many entries stay behind a cut, for followers a little behind."""
 
 
 class PerfectEngine(FixedMembership):
@@ -53,7 +51,7 @@ class PerfectEngine(FixedMembership):
         self._peers = {each: Follower() for each in ledger.ids if each != member_id}
         self._taken: dict[bytes, None] = {}
         """Packs that came from others: one may come twice where links are no connections."""
-        self._rounds = ReadRounds(ledger.majority)
+        self._rounds = ReadRounds()
         self._reads: dict[int, None] = {}
         """Own tokens that are with the leader."""
         self._tokens: dict[int, int] = {}
@@ -234,7 +232,8 @@ class PerfectEngine(FixedMembership):
 
     def _confirm(self, member: int, number: int) -> None:
         """A member confirms all rounds up to one."""
-        for asker, index in self._rounds.confirm(member, number):
+        self._rounds.confirm(member, number)
+        for asker, index in self._rounds.confirmed(self._ledger.ids, self._ledger.majority):
             if asker.member == self._me:
                 self._out.read_ready.append((asker.token, index))
             else:

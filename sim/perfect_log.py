@@ -9,6 +9,9 @@ from collections.abc import Sequence
 
 from net.replicator import Entry
 
+KEPT_ENTRIES = 5
+"""How many entries stay behind a cut, for followers a little behind."""
+
 
 class PerfectLog:
     """Entries from `base_index` + 1 on."""
