@@ -19,7 +19,6 @@ from core.members import Member, MemberRole
 from net.disk import DiskLocked, RealDisk
 from net.journal import JournalDamaged, JournalUnreadable
 from net.store.errors import StoreError
-from net.store.snapshot import BUMP_REVISION
 from server.memory import size_text
 from server.output import tell
 from server.rebuilding import (
@@ -34,6 +33,7 @@ from server.rebuilding import (
     rebuild,
 )
 from server.recover import RefusedToStartError
+from server.snapshots import anew_options
 from server.urls import UrlError, advertised
 
 
@@ -52,19 +52,7 @@ from server.urls import UrlError, advertised
     help="Directory of the journal, if the member runs with --wal-dir.",
 )
 @click.option("--peer-urls", help="Where others will reach the member. [default: as it was]")
-@click.option(
-    "--bump-revision",
-    type=click.IntRange(min=0),
-    default=BUMP_REVISION,
-    show_default=True,
-    help="How far to raise the revision, so that no client has seen a higher one.",
-)
-@click.option(
-    "--mark-compacted/--no-mark-compacted",
-    default=True,
-    show_default=True,
-    help="Mark all history as compacted, so that every watch starts anew.",
-)
+@anew_options
 @click.option("--yes", is_flag=True, help="Do it. Without this, only tell what would be done.")
 def recover(
     data_dir: str | None,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterable
-from typing import Final, NoReturn
+from collections.abc import Callable, Iterable
+from typing import Final, NoReturn, TypeVar
 
 import click
 
@@ -28,6 +28,26 @@ from server.output import Advance, json_text, progress, table, tell
 from server.urls import UrlError, advertised
 
 TRAILER_BYTES: Final = 32
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def anew_options(command: Command) -> Command:
+    """Add the options of whoever begins a cluster anew out of an older state."""
+    compacted = click.option(
+        "--mark-compacted/--no-mark-compacted",
+        default=True,
+        show_default=True,
+        help="Mark all history as compacted, so that every watch starts anew.",
+    )
+    bump = click.option(
+        "--bump-revision",
+        type=click.IntRange(min=0),
+        default=BUMP_REVISION,
+        show_default=True,
+        help="How far to raise the revision, so that no client has seen a higher one.",
+    )
+    return bump(compacted(command))
 
 
 @click.group()
@@ -173,19 +193,7 @@ def _status_text(found: Status, write_out: str) -> str:
     show_default=True,
     help="Text that goes into the new cluster's id.",
 )
-@click.option(
-    "--bump-revision",
-    type=click.IntRange(min=0),
-    default=BUMP_REVISION,
-    show_default=True,
-    help="How far to raise the revision, so that no client has seen a higher one.",
-)
-@click.option(
-    "--mark-compacted/--no-mark-compacted",
-    default=True,
-    show_default=True,
-    help="Mark all history as compacted, so that every watch starts anew.",
-)
+@anew_options
 def restore(
     path: str,
     data_dir: str | None,
