@@ -19,7 +19,7 @@ from core.settings import NodeConfig
 from net.local import LocalEngine
 from net.raft import wire
 from net.raft.engine import RaftEngine
-from net.raft.inner import Timing
+from net.raft.replica import Timing
 from net.raft.replica import RaftConfig
 from net.replicator import Entry, LogBounds, Replicator
 from sim import perfect_messages

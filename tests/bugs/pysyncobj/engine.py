@@ -13,7 +13,7 @@ from typing import NamedTuple
 from net import replicator as raft
 from net.changes import change_of, framed, pack_of
 from net.raft.engine import RaftEngine
-from net.raft.inner import Timing
+from net.raft.replica import Timing
 from net.raft.replica import RaftConfig
 from net.raft.wire import Ack, Append, AskVote, Canvass, decode
 from net.replicator import Change, ChangeKind, Entry
