@@ -2,17 +2,14 @@
 
 import pytest
 
-from net.raft.engine import Make
-from net.raft.own import Own
-from net.raft.wrapped import Wrapped
+from net.raft.makers import maker
 from tests.raft_world import RaftWorld
 
-MAKERS: dict[str, Make] = {"own": Own, "pysyncobj": Wrapped}
 
-
-@pytest.fixture(autouse=True, params=MAKERS)
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(autouse=True, params=["own", "pysyncobj"])
+def decides(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Have the worlds of a test run one of both; return its name."""
     name: str = request.param
-    monkeypatch.setattr(RaftWorld, "make", MAKERS[name])
+    make = maker(has_library_decide=name == "pysyncobj")
+    monkeypatch.setattr(RaftWorld, "make", staticmethod(make))
     return name
