@@ -311,7 +311,7 @@ class Leading:
 
     def next_deadline_ms(self) -> int | None:
         """Return when time alone has something to do; None where there is nobody else."""
-        if self.replica.membership.members.keys() == {self.replica.me} and not self._leaving:
+        if [*self.replica.membership.members] == [self.replica.me] and not self._leaving:
             return None
         return self._next_beat_ms()
 
