@@ -38,6 +38,7 @@ class Provision:
         self._stop = stop
         self._standing = ["member"] * founders + ["spare"] * spares
         self._founders = founders
+        self._voters = set(range(founders))
         self._asked = 0
         self.rest_us = 0
         """When faults end, and all is to come to rest."""
@@ -45,6 +46,10 @@ class Provision:
     def members(self) -> list[int]:
         """Return the machines that are members, as far as the log goes."""
         return [each for each, standing in enumerate(self._standing) if standing == "member"]
+
+    def voters(self) -> list[int]:
+        """Return the machines that vote, as far as the log goes."""
+        return sorted(self._voters)
 
     def may_run(self, machine: int) -> bool:
         """Whether the machine has any business to run."""
@@ -54,6 +59,10 @@ class Provision:
         """The log has a change of members; those that founded it run already."""
         machine = change.member - 1
         standing = self._standing[machine]
+        if change.kind in (ChangeKind.ADD_VOTER, ChangeKind.PROMOTE):
+            self._voters.add(machine)
+        elif change.kind in (ChangeKind.REMOVE, ChangeKind.DEMOTE):
+            self._voters.discard(machine)
         if change.kind == ChangeKind.REMOVE and standing == "member":
             self._standing[machine] = "leaving"
             self._after(LINGER_MS, partial(self._turn_off, machine))
