@@ -294,6 +294,7 @@ class Tier2Cluster:
                 self.points[machine.number] = (point, hits - 1, then)
             else:
                 del self.points[machine.number]
+                self.world.mark(f"ended at {point}")
                 then()
         if self.options.buggify and self.buggify.fires(point, machine):
             self.world.mark(f"buggify {point}")
@@ -471,10 +472,8 @@ class Tier2Cluster:
     def _arrive(self, member: int, end: End, address: str) -> None:
         machine = self.machines[member]
         ground = machine.ground
-        if machine.is_off():
-            end.die(machine.is_off)
-        elif ground is None or not ground.sockets.connect(end, address):
-            end.abort()
+        if ground is None or machine.is_off() or not ground.sockets.connect(end, address):
+            end.refuse(machine.is_off)
 
 
 def _believed(_member_id: int, _entry: Entry) -> bool:

@@ -3,7 +3,7 @@
 Rule of this file: it is the network's client side and decides nothing about workloads. Each member
 has a few connections that all clients share, as grpc shares a channel; one that is lost is made
 anew at the next call. An operation is answered once: by the member, by the connection's end, or by
-its deadline; the last two say `Unknown`.
+its deadline; the last two say `Unknown`, but for a connection that never stood: nobody was asked.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from typing import Protocol
 from attrs import define, field
 
 from sim.history import Seen, WatchSpec
-from sim.ops import Admin, Op, Result, Unknown
+from sim.ops import NO_CONNECTION, Admin, Op, Result, Unknown
 from sim.streams import End
-from sim.wire_http2 import Http2Client
+from sim.wire_http2 import UNAVAILABLE, UNTAKEN, Http2Client
 from sim.wire_words import (
     TARGETED,
     WATCH,
@@ -119,10 +119,12 @@ class Channel:
             self._look()
 
     def _lose(self, reason: str) -> None:
+        reason = self._end.error or reason
         if not self.is_lost:
             self.is_lost = True
+            never_stood = self._end.error == NO_CONNECTION
             self._end.close()
-            self.http2.lost(reason)
+            self.http2.lost(reason, code=UNTAKEN if never_stood else UNAVAILABLE)
 
 
 @define(eq=False)
