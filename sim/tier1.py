@@ -263,6 +263,14 @@ class Tier1Cluster:
         self.members[member].disk.next_error = what
         return True
 
+    def disk_fail_at_start(self, member: int, operation: int) -> bool:
+        """See Cluster: tier 1 has no files."""
+        return False
+
+    def power_loss_naming(self, member: int, operation: str, then: Callable[[], None]) -> bool:
+        """See Cluster: tier 1 has no names of files."""
+        return False
+
     def disk_full(self, member: int, *, full: bool) -> bool:
         """See Cluster."""
         machine = self.members[member]

@@ -34,7 +34,10 @@ CHANNELS = 2
 """Connections to one member for calls; as many again for watches."""
 RECV_BYTES = 64 << 10
 KEEPALIVE_MS = 3_000
-"""A connection with calls on it that is silent for so long is asked for a sign of life."""
+"""A connection with calls on it that is silent for so long is asked for a sign of life.
+
+One on which nobody has said a word by then is given up.
+"""
 KEEPALIVE_TIMEOUT_MS = 1_500
 
 Then = Callable[[Result], None]
@@ -54,6 +57,7 @@ class Channel:
     def __init__(self, world: World, end: End, address: str) -> None:
         self._world = world
         self._heard_us = world.now_us
+        self._has_stood = False
         self.http2 = Http2Client()
         self.address = address
         self.is_lost = False
@@ -93,6 +97,7 @@ class Channel:
                     self._lose("the member closed the connection")
                     return
                 self._heard_us = self._world.now_us
+                self._has_stood = True
                 self.http2.feed(data)
         except ConnectionResetError as error:
             self._lose(str(error))
@@ -105,7 +110,9 @@ class Channel:
         """Find out, now and then, whether anybody is still there."""
         if self.is_lost:
             return
-        if len(self.http2) and self._world.now_us - self._heard_us >= KEEPALIVE_MS * 1000:
+        if not self._has_stood:
+            self.close()
+        elif len(self.http2) and self._world.now_us - self._heard_us >= KEEPALIVE_MS * 1000:
             self.http2.ping()
             self.flush()
             self._world.after(KEEPALIVE_TIMEOUT_MS, partial(self._judge, self._heard_us))
