@@ -29,7 +29,7 @@ from sim.engines import engine_of, founders, kind_of
 from sim.history import Logged, Seen, WatchSpec
 from sim.ledger import Ledger
 from sim.network import Network
-from sim.ops import Op, Result
+from sim.ops import Admin, Op, Result
 from sim.plan import Options
 from sim.platter import Survival
 from sim.provision import Provision
@@ -106,7 +106,11 @@ class Tier2Cluster(Disks):
     # Clients.
 
     def ask(self, member: int, op: Op, deadline_ms: int, then: Callable[[Result], None]) -> None:
-        """See Endpoint."""
+        """See Endpoint. Who removes a member begins with one whose disk was damaged."""
+        if isinstance(op, Admin) and op.what == "member_remove":
+            members = self.provision.members()
+            damaged = (number for number in members if self.machines[number].is_damaged)
+            op = op._replace(target=next(damaged, op.target))
         self.endpoint.ask(self._stand_in(member), op, deadline_ms, then)
 
     def watch(self, member: int, spec: WatchSpec, sink: Callable[[Seen], None]) -> WatchStream:
@@ -116,8 +120,7 @@ class Tier2Cluster(Disks):
     def _stand_in(self, member: int) -> int:
         """A member whose disk was damaged stays away for good: its clients go to the next one."""
         wanted = self.provision.turn_to(member)
-        members = self.provision.members()
-        others = sorted(members, key=lambda number: (number - wanted) % self.size)
+        others = sorted(self.provision.voters(), key=lambda number: (number - wanted) % self.size)
         return next((each for each in (wanted, *others) if not self.machines[each].is_lost), wanted)
 
     # Members.

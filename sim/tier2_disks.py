@@ -57,7 +57,7 @@ class Disks:
     def damage(self, member: int, what: str, file: str, *, at_permille: int, bit: int) -> bool:
         """See Cluster."""
         damaged = sum(machine.is_damaged for machine in self.machines)
-        most = (min(self.options.members, len(self.provision.members())) - 1) // 2
+        most = (min(self.options.members, len(self.provision.voters())) - 1) // 2
         if not self.machines[member].is_damaged and damaged >= most:
             return False
         return self.machines[member].damage(what, file, at_permille=at_permille, bit=bit)
