@@ -19,7 +19,7 @@ from net.driver import Driver
 from net.etcd.maintenance import Maintenance
 from net.peers import stream
 from net.peers.hello import SNAPSHOT
-from net.peers.limits import BACKUP_KEPT_MS, LOAD_SLICES
+from net.peers.limits import BACKUP_KEPT_MS, LOAD_SLICES, PACE_MS
 from net.peers.links import Links
 from net.peers.staging import Loaded, Part, Stager
 from net.peers.stream import Accept, Chunk, End, Incoming, Offer, Outgoing, Stop, Taken
@@ -50,6 +50,10 @@ class _Sending:
     kept: Kept
     outgoing: Outgoing
     began_ms: int
+    due_ms: int = 0
+    """Not before that is the next piece read."""
+    served: int = 0
+    """What this member had answered when it was decided."""
 
 
 @define(eq=False)
@@ -120,13 +124,20 @@ class Snapshots:
 
     # The port's side.
 
-    def tick(self, now_ms: int) -> None:
-        """Forget a backup that nobody wanted for long."""
+    def tick(self, now_ms: int) -> int | None:
+        """Send on; forget a backup that nobody wanted for long. Return when it is due again."""
         self._now_ms = now_ms
+        due = None
+        for peer, sending in list(self._sending.items()):
+            if sending.due_ms <= now_ms:
+                self._read_on(peer, sending)
+            elif due is None or sending.due_ms < due:
+                due = sending.due_ms
         kept = self._kept
         if kept is not None and not kept.readers and now_ms - kept.idle_ms >= BACKUP_KEPT_MS:
             self._kept = None
             self._free(kept)
+        return due
 
     def send(self, peer: int, index: int) -> None:
         """Send a peer the state at an index or later; `SnapshotGone` is given in the end."""
@@ -247,9 +258,12 @@ class Snapshots:
         self._read_on(peer, sending)
 
     def _read_on(self, peer: int, sending: _Sending) -> None:
+        if sending.due_ms > self._now_ms:
+            return
         wanted = sending.outgoing.wanted()
         if wanted is None:
             return
+        self._pace(sending)
         reading = sending.kept.reading
         offset, size = wanted
 
@@ -263,6 +277,14 @@ class Snapshots:
             self._read_on(peer, sending)
 
         self.jobs.append((Job("read", lambda: reading.read(offset, size)), read))
+
+    def _pace(self, sending: _Sending) -> None:
+        """Leave room between two pieces for those who are served meanwhile, if anybody is."""
+        counts = self.driver.metrics
+        served = counts.put_total + counts.txn_total + counts.range_total + counts.delete_total
+        if served != sending.served:
+            sending.served = served
+            sending.due_ms = self._now_ms + PACE_MS
 
     def _sent(self, peer: int, *, well: bool) -> None:
         sending = self._sending.pop(peer)
