@@ -63,7 +63,7 @@ OWNERS = {
 ISLANDS = {
     "net/http2": {"net.http2"},
     "net/journal": {"core.ids", "net.disk", "net.journal"},
-    "net/store": {"net.disk", "net.store"},
+    "net/store": {"core.piecemeal", "net.disk", "net.store"},
 }
 """Folders of the shell that know nothing of ours but this."""
 
