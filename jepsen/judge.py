@@ -141,9 +141,16 @@ class ByWorkload(Found):
         return [Finding.of(workload, verdict) for (workload, _), verdict in self._of.items()]
 
 
-def judge(history: History, workloads: Iterable[str], *, as_linear: bool = False) -> Judgement:
+def judge(
+    history: History,
+    workloads: Iterable[str],
+    *,
+    as_linear: bool = False,
+    seen: Iterable[Finding] = (),
+) -> Judgement:
     """Judge a run of these workloads by all checks.
 
+    `seen`: what nemeses saw themselves (`Finding.under_fault`), told with the rest.
     `as_linear`: take serializable reads for linearizable ones, which they are not: a control.
     Raises ValueError for bounds in the history's facts that are none.
     """
@@ -155,7 +162,7 @@ def judge(history: History, workloads: Iterable[str], *, as_linear: bool = False
     timeline = judge_by_checkers(history, by_checkers)
     witnessed, counted = judge_witnesses(history, owners)
     listed, versions = judge_lists(history)
-    found = [*by_checkers.findings(), *witnessed, *listed]
+    found = [*seen, *by_checkers.findings(), *witnessed, *listed]
     ends: Mapping[str, int] = {}
     if timeline is not None:
         early, ends = judge_expiries(history, timeline, bounds_of(history), owners)

@@ -11,12 +11,15 @@ from attrs import frozen
 from sim.check.verdict import CHECKS as SIMULATORS
 from sim.check.verdict import Side, Verdict, seconds
 
-CHECKS: Final = (*(each for each in SIMULATORS if each != "raft-safety"), "order", "lock")
+CHECKS: Final = (*(each for each in SIMULATORS if each != "raft-safety"), "order", "lock", "faults")
 """Every check there is, in the order in which a table lists them."""
 WORDS: Final = {
     "order/list-append": "List-append: each version of a list is the one before and one element.",
     "lock/lost-update": (
         "Mutual exclusion: what one holder of a lock wrote is seen by the next; no two are inside."
+    ),
+    "faults/broken": (
+        "Under a fault a member refuses to go on or recovers, and does what operators ask of it."
     ),
     "convergence/witnesses": "All members tell the same history: the same changes at a revision.",
 }
@@ -63,6 +66,15 @@ class Finding:
     ) -> "Finding":
         """Return a finding of one of this package's classes, those of `WORDS`."""
         return cls(workload, klass.partition("/")[0], klass, WORDS[klass], why, conflict, time_us)
+
+    @classmethod
+    def under_fault(cls, what: str, why: str, time_us: int) -> "Finding":
+        """Return what a nemesis saw of the cluster with its own eyes."""
+        return cls.own("cluster", "faults/broken", f"{what}: {why}", (), time_us)
+
+    def explain(self) -> str:
+        """Return `lines` as one text."""
+        return "\n".join(self.lines())
 
     def lines(self) -> Iterator[str]:
         """Yield it for a terminal: what was broken, by whom, how, and what each party saw."""
