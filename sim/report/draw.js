@@ -119,7 +119,7 @@ function drawWords(lane, boxes, from, to) {
       plate("down", lane.x + lane.w / 2 - 15, box.y, 11, "panel", 40, "bold");
       continue;
     }
-    const label = `t${box.term}` + (box.role === 1 ? " leader" : "");
+    const label = (box.term ? `t${box.term}` : "up") + (box.role === 1 ? " leader" : "");
     plate(label, middle + 7, box.y, 11, "term" + (box.term % 6), room, box.role === 1 ? "bold" : "");
   }
   drawNumbers(lane, middle, from, to, boxes);
