@@ -7,10 +7,11 @@ from one thread at a time that is not the clients'. What needs something that is
 before a run begins, by `Cluster.lacks`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 
 class ClusterError(Exception):
@@ -31,25 +32,22 @@ class Need(Enum):
     SECOND_BUILD = "a second build of the server (--upgrade-to)"
 
 
-class Rule(NamedTuple):
-    """What happens to bytes on their way from one member to another. Nothing, by default."""
-
-    blocked: str = ""
-    """drop: they are held, and go on when the rule is lifted; reset: connections are cut."""
-    delay_ms: int = 0
-    jitter_ms: int = 0
-    """On top of the delay, drawn evenly for each piece; order is kept, as TCP does."""
-
-
 class Links(Protocol):
     """The links between members, each direction by itself, whoever of the two dialled."""
 
-    def set(self, source: int, target: int, rule: Rule) -> None:
-        """From now on, this holds for bytes from `source` to `target`."""
+    def block(self, source: int, target: int, how: str) -> None:
+        """Bytes from `source` to `target` are held until lifted (drop); nothing, if "".
+
+        reset: connections between the two are cut, and new ones as soon as they are made.
+        """
+        ...
+
+    def delay(self, source: int, target: int, *, delay_ms: int, jitter_ms: int) -> None:
+        """Each piece is so late, and up to the jitter more; order is kept, as TCP does."""
         ...
 
     def heal(self) -> None:
-        """Lift all rules."""
+        """Lift everything."""
         ...
 
 
@@ -101,6 +99,10 @@ class Cluster(Protocol):
         """SIGKILL, waited for. Nothing, if it is not up."""
         ...
 
+    def pid(self, number: int) -> int | None:
+        """The id of its process; None if it is not up."""
+        ...
+
     def pause(self, number: int) -> None:
         """SIGSTOP. Nothing, if it is not up."""
         ...
@@ -118,7 +120,7 @@ class Cluster(Protocol):
         ...
 
     def data_directory(self, number: int) -> Path:
-        """Where its data are (the mount point itself, where it has a file system of its own)."""
+        """Where its data are, and nothing else."""
         ...
 
     def wipe(self, number: int) -> None:
@@ -143,12 +145,16 @@ class Cluster(Protocol):
         """The peer URL that it advertises."""
         ...
 
-    def restored(self, snapshot: Path) -> Mapping[str, int]:
-        """Restore a snapshot as a fresh cluster of one beside this one, and ask it.
+    def restored(self, snapshot: Path) -> AbstractContextManager[str]:
+        """Restore a snapshot as a fresh cluster of one beside this one; its client endpoint.
 
-        Its `revision`, its `compact_revision` and its `hash` (HashKV at that revision). It is
-        ended and its data deleted before this returns.
+        It answers when the block begins; it is ended and its data deleted when the block ends.
+        Raises ClusterError, with the tool's words, where the snapshot is refused.
         """
+        ...
+
+    def witnessed(self) -> int:
+        """Up to which revision all witnesses have seen everything: what may be compacted."""
         ...
 
     # ---- links, where `Need.NAMESPACES` is met
@@ -188,7 +194,7 @@ class Cluster(Protocol):
     # ---- disks, where `Need.DISKS` is met: see `jepsen.disk`
 
     def disk_mount(self, number: int) -> Path:
-        """Where its own file system is mounted: its data directory, or above it."""
+        """Where its own file system is mounted: above its data directory."""
         ...
 
     def disk_remount(self, number: int) -> None:

@@ -8,6 +8,7 @@ answers EIO, and after the next mount only what fsync promised is there.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import struct
@@ -17,7 +18,7 @@ from pathlib import Path
 from jepsen.cluster import ClusterError
 
 MEBIBYTE = 1 << 20
-BALLAST = "ballast"
+BALLAST, PROBE = "ballast", "probe"
 _SHUTDOWN = 0x8004587D
 """FS_IOC_SHUTDOWN, _IOR('X', 125, __u32)."""
 _NO_LOG_FLUSH = 2
@@ -54,6 +55,16 @@ def lose(mount: Path) -> None:
         raise ClusterError(f"{mount} cannot be shut down: {error}") from error
     finally:
         os.close(handle)
+
+
+def is_lost(mount: Path) -> bool:
+    """Whether it answers EIO, as after `lose`."""
+    try:
+        (mount / PROBE).touch()
+        (mount / PROBE).unlink()
+    except OSError as error:
+        return error.errno == errno.EIO
+    return False
 
 
 def fill(mount: Path, left_bytes: int) -> None:
