@@ -35,7 +35,7 @@ class Member:
     """replace: one goes, and comes back empty when the blow ends; grow: a spare one comes."""
 
     name: ClassVar[str] = "member"
-    needs: ClassVar[frozenset[Need]] = frozenset({Need.PROCESSES})
+    needs: ClassVar[frozenset[Need]] = frozenset({Need.PROCESSES, Need.SPARE})
     is_alone: ClassVar[bool] = True
 
     def draw(self, chance: Random, options: Options) -> tuple[str, Arguments]:

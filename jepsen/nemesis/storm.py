@@ -48,7 +48,7 @@ class InForce(NamedTuple):
 
 @define(eq=False)
 class Storm:
-    """The blows of one run, by their time. `begin` starts the thread, `end` waits for it."""
+    """The blows of one run, by their time. `begin` starts its thread, `stop` has it heal."""
 
     cluster: Cluster
     blows: Sequence[Blow]
@@ -77,8 +77,12 @@ class Storm:
         """Whether the last blow has ended, and all is healed."""
         return self._thread is not None and not self._thread.is_alive()
 
+    def stop(self) -> None:
+        """Begin no more blows, undo what is in force, heal. Returns at once: see `is_over`."""
+        self._over.set()
+
     def end(self) -> None:
-        """Begin no more blows, undo what is in force, and wait until all is healed."""
+        """Stop, and wait until all is healed."""
         self._over.set()
         if self._thread is not None:
             self._thread.join()
