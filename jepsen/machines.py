@@ -8,19 +8,19 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import define, field, frozen
 
 from jepsen import disk
-from jepsen.cluster import ClusterError, Need
+from jepsen.cluster import ClusterError, Links, Need
 from jepsen.endpoint import Member
-from jepsen.network import CLIENT_PORT, PEER_PORT, Network
+from jepsen.nemesis.clock import ENVIRONMENT, RIGHT, library
+from jepsen.network import CLIENT_PORT, PEER_PORT, Network, free_ports, has_program
 from jepsen.processes import Process
-from jepsen.proxy import Links
 from jepsen.registry import Registry
 from jepsen.servers import Place, Server, environment
 
@@ -29,6 +29,21 @@ READY_S: Final = 60.0
 """How long a cluster may take until all members answer and follow one leader."""
 RESTORED: Final = "restored"
 DISK_MIB: Final = 512
+
+
+class Proxies(Links, Protocol):
+    """The links between members, where they pass a proxy."""
+
+    pid_of: Callable[[int], int | None]
+    """The process of a member."""
+
+    def peer_url(self, number: int) -> str:
+        """The URL at which others reach a member's peer port."""
+        ...
+
+    def close(self) -> None:
+        """Pass nothing on any more."""
+        ...
 
 
 @frozen
@@ -63,15 +78,17 @@ class Machines:
     registry: Registry
     uses: frozenset[Need] = frozenset()
     """What nemeses of this run asked for: clocks and disks are only laid out if they are."""
-    environment: Mapping[str, str] = field(factory=dict[str, str])
-    """What members find in their environment beside ours, where clocks are used."""
-    proxies: Links | None = None
+    proxies: Proxies | None = None
+    seen_whole: Callable[[], int] = lambda: 1
+    """Up to which revision witnesses have seen everything."""
     machines: list[Machine] = field(init=False, factory=list[Machine])
 
     def __attrs_post_init__(self) -> None:
         for folder in ("members", "data", "files"):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
         self.machines = [self._machine(number) for number in range(self.slots)]
+        if self.proxies is not None:
+            self.proxies.pid_of = self._last_pid
 
     def _machine(self, number: int) -> Machine:
         name, network = f"m{number + 1}", self.network
@@ -81,16 +98,20 @@ class Machines:
         advertised = peer if self.proxies is None else self.proxies.peer_url(number)
         place = Place(name, self._data(number), client, peer, advertised)
         log = self.directory / "members" / f"{name}.log"
-        if Need.DISKS in self.uses:
-            mount = self.disk_mount(number)
-            self.registry.note("mount", str(mount))
-            disk.make(self._image(number), mount, DISK_MIB)
-        place.data.mkdir(parents=True, exist_ok=True)
-        place.data.chmod(0o700)
         process = Process(name, log, self.registry)
         return Machine(place, process, Member(client.removeprefix("http://")))
 
     # ---- the whole
+
+    def lay_out(self) -> None:
+        """Make data directories, on file systems of their own where some nemesis wants them."""
+        for number, machine in enumerate(self.machines):
+            if self._has_disks():
+                mount = self.disk_mount(number)
+                self.registry.note("mount", str(mount))
+                disk.make(self._image(number), mount, DISK_MIB)
+            machine.place.data.mkdir(parents=True, exist_ok=True)
+            machine.place.data.chmod(0o700)
 
     def form(self) -> None:
         """Start all founding members and wait until they follow one leader.
@@ -123,13 +144,51 @@ class Machines:
             machine.member.close()
         if self.proxies is not None:
             self.proxies.close()
-        if Need.DISKS in self.uses:
+        if self._has_disks():
             for number in range(self.slots):
                 disk.unmount(self.disk_mount(number))
 
     def lacks(self, need: Need) -> str:
         """See Cluster."""
-        raise NotImplementedError(need)
+        match need:
+            case Need.PROCESSES:
+                return ""
+            case Need.NAMESPACES:
+                return "" if self.network.has_namespaces else "there are none in this run"
+            case Need.IPTABLES:
+                return self._tried("iptables", "-w", "-L", "-n")
+            case Need.TBF:
+                return self._lacks_tbf()
+            case Need.LINKS:
+                return "" if self.proxies is not None else "members talk to each other directly"
+            case Need.FAKETIME:
+                if self.builds.first.is_static:
+                    return f"{self.builds.first.label} is linked statically"
+                return "" if library() else "libfaketime is not installed"
+            case Need.DISKS:
+                return disk.is_possible()
+            case Need.SPARE:
+                return "" if self.slots > self.size else "all machines are taken"
+            case Need.SECOND_BUILD:
+                return "" if self.builds.second is not None else "--upgrade-to was not given"
+
+    def _lacks_tbf(self) -> str:
+        device = self.network.device(0)
+        bucket = ("tbf", "rate", "10gbit", "burst", "1mb", "latency", "300ms")
+        why = self._tried("tc", "qdisc", "replace", "dev", device, "root", *bucket)
+        return why or self._tried("tc", "qdisc", "del", "dev", device, "root")
+
+    def _tried(self, *command: str) -> str:
+        """Why a command cannot be run on a machine of this run."""
+        if not self.network.has_namespaces:
+            return "there are no namespaces in this run"
+        if not has_program(command[0]):
+            return f"the program {command[0]} is not installed"
+        try:
+            self.run_in(0, command)
+        except ClusterError as error:
+            return str(error)
+        return ""
 
     # ---- processes
 
@@ -149,8 +208,7 @@ class Machines:
             machine.place, machine.joining or founders, joins=bool(machine.joining)
         )
         command = [*self.network.entering(number), *command]
-        clock = {"FAKETIME_TIMESTAMP_FILE": str(self.clock_file(number))} if self._fakes() else {}
-        machine.process.start(command, build.directory, environment({**self.environment, **clock}))
+        machine.process.start(command, build.directory, environment(self._clock(number)))
 
     def wait_ready(self, number: int, patience_s: float) -> bool:
         """See Cluster."""
@@ -170,6 +228,13 @@ class Machines:
     def kill(self, number: int) -> None:
         """See Cluster."""
         self.machines[number].process.kill()
+
+    def pid(self, number: int) -> int | None:
+        """See Cluster."""
+        return self.machines[number].process.pid if self.is_up(number) else None
+
+    def _last_pid(self, number: int) -> int | None:
+        return self.machines[number].process.last_pid
 
     def pause(self, number: int) -> None:
         """See Cluster."""
@@ -220,7 +285,8 @@ class Machines:
         """See Cluster."""
         return self.machines[number].place.advertised_peer_url
 
-    def restored(self, snapshot: Path) -> Mapping[str, int]:
+    @contextmanager
+    def restored(self, snapshot: Path) -> Generator[str]:
         """See Cluster. It lives on the clients' machine."""
         data = self.directory / "data" / RESTORED
         shutil.rmtree(data, ignore_errors=True)
@@ -237,25 +303,16 @@ class Machines:
         process.start(command, build.directory, environment({}))
         member = Member(client.removeprefix("http://"))
         try:
-            return self._hashed(member, process)
+            _wait_alone(member, process)
+            yield member.endpoint
         finally:
             process.kill()
             member.close()
             shutil.rmtree(data, ignore_errors=True)
 
-    def _hashed(self, member: Member, process: Process) -> Mapping[str, int]:
-        """Wait until a cluster of one leads itself, and ask what it holds."""
-        until = time.monotonic() + READY_S
-        while (told := member.status()) is None or not told.leader:
-            if not process.is_up() or time.monotonic() > until:
-                raise ClusterError(f"what was restored does not run: see {process.log}")
-            time.sleep(LOOK_S)
-        hashed = member.hashed()
-        return {
-            "revision": hashed.header.revision,
-            "compact_revision": hashed.compact_revision,
-            "hash": hashed.hash,
-        }
+    def witnessed(self) -> int:
+        """See Cluster."""
+        return self.seen_whole()
 
     # ---- links
 
@@ -300,24 +357,34 @@ class Machines:
         disk.unmount(mount)
         disk.attach(self._image(number), mount)
 
+    def _has_disks(self) -> bool:
+        return Need.DISKS in self.uses and not disk.is_possible()
+
     def _image(self, number: int) -> Path:
         return self.directory / "files" / f"m{number + 1}.img"
 
     def _data(self, number: int) -> Path:
-        if Need.DISKS in self.uses:
+        if self._has_disks():
             return self.disk_mount(number) / "data"
         return self.directory / "data" / f"m{number + 1}"
 
-    def _fakes(self) -> bool:
-        return Need.FAKETIME in self.uses
+    def _clock(self, number: int) -> Mapping[str, str]:
+        """What a member finds in its environment so that its clocks can be bent."""
+        preloaded = library()
+        if Need.FAKETIME not in self.uses or preloaded is None:
+            return {}
+        self.clock_file(number).write_text(RIGHT, encoding="ascii")
+        return {
+            **ENVIRONMENT,
+            "LD_PRELOAD": str(preloaded),
+            "FAKETIME_TIMESTAMP_FILE": str(self.clock_file(number)),
+        }
 
     def _build(self, machine: Machine) -> Server:
         second = self.builds.second
         return second if machine.is_second and second is not None else self.builds.first
 
     def _spare_urls(self) -> tuple[str, str]:
-        from jepsen.network import free_ports
-
         if self.network.has_namespaces:
             return f"http://127.0.0.1:{CLIENT_PORT}", f"http://127.0.0.1:{PEER_PORT}"
         client, peer = free_ports(2)
@@ -327,3 +394,12 @@ class Machines:
         with suppress(OSError):
             return self.log_text(number)[-2000:]
         return "no log"
+
+
+def _wait_alone(member: Member, process: Process) -> None:
+    """Wait until a cluster of one leads itself."""
+    until = time.monotonic() + READY_S
+    while (told := member.status()) is None or not told.leader:
+        if not process.is_up() or time.monotonic() > until:
+            raise ClusterError(f"what was restored does not run: see {process.log}")
+        time.sleep(LOOK_S)

@@ -8,6 +8,7 @@ harness failed or what was asked cannot be meant.
 from __future__ import annotations
 
 import random
+import shlex
 import signal
 import sys
 import time
@@ -79,6 +80,24 @@ def jepsen() -> None:
     show_default=True,
     help="Watchers beside the witnesses.",
 )
+@click.option("--planted", default="", help="Run members with a planted bug of sim/planted.")
+@click.option(
+    "--upgrade-to", default="", metavar="SERVER", help="The second build, for the nemesis upgrade."
+)
+@click.option(
+    "--links",
+    type=click.Choice(["auto", "direct", "proxied"]),
+    default="auto",
+    show_default=True,
+    help="Whether members talk through a proxy that can delay.",
+)
+@click.option("--loopback", is_flag=True, help="No namespaces, even if there can be some.")
+@click.option("--keep-data", is_flag=True, help="Keep data directories though all passed.")
+@click.option(
+    "--as-linear",
+    is_flag=True,
+    help="Judge serializable reads as linearizable: a control, which must fail.",
+)
 @click.option("--seed", type=click.IntRange(0), help="What is drawn is drawn from it.")
 @click.option(
     "--out",
@@ -94,27 +113,45 @@ def run(
     rate: int,
     clients: int,
     watchers: int,
+    planted: str,
+    upgrade_to: str,
+    links: str,
+    loopback: bool,
+    keep_data: bool,
+    as_linear: bool,
     seed: int | None,
     out: Path | None,
 ) -> None:
     """Run a cluster under load and harm, and judge it."""
+    from jepsen.cluster import ClusterError
+    from jepsen.run import NotHealedError
     from jepsen.schedule import Load
     from jepsen.whole import Asked, NotStartedError, whole_run
 
     load = Load(workload, members, seconds * 1000, rate, clients, watchers)
+    given = seed is not None
     seed = random.randrange(1 << 31) if seed is None else seed
     out = out or Path("jepsen-runs") / time.strftime("%Y%m%d-%H%M%S")
+    command = shlex.join(["trine", *sys.argv[1:], *([] if given else ["--seed", str(seed)])])
+    asked = Asked(
+        server, load, nemesis, seed, out, command, planted, upgrade_to, links, loopback, keep_data,
+        as_linear,
+    )  # fmt: skip
     signal.signal(signal.SIGTERM, _interrupt)
-    asked = Asked(server, load, nemesis, seed, out)
     try:
         judgement = whole_run(asked, click.echo)
     except NotStartedError as error:
         _refuse(str(error))
+    except (ClusterError, NotHealedError, OSError) as error:
+        click.echo(f"the harness failed: {error}\nwhat there is lies in {out}", err=True)
+        sys.exit(EXIT_HARNESS)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; what there is lies in {out}", err=True)
+        sys.exit(EXIT_HARNESS)
     for line in judgement.table():
         click.echo(line)
     for finding in judgement.findings:
-        click.echo()
-        click.echo("\n".join(finding.lines()))
+        click.echo(f"\n{finding.explain()}")
     click.echo(f"\n{'passed' if judgement.passed else 'FAILED'}: {out / 'index.html'}")
     if not judgement.passed:
         sys.exit(EXIT_VERDICT)

@@ -14,7 +14,8 @@ import ctypes
 import os
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -27,6 +28,7 @@ NETNS: Final = Path("/run/netns")
 NEW_NET: Final = 0x40000000
 """CLONE_NEWNET: what kind of namespace is entered."""
 _SUBNET: Final = "10.99.0"
+_LINKS: Final = "10.99.1"
 _CLIENT: Final = 2
 _FIRST: Final = 11
 
@@ -52,6 +54,14 @@ class Network(Protocol):
         """The machine's network device."""
         ...
 
+    def link(self, number: int) -> tuple[str, int]:
+        """Where a link proxy listens for connections to a machine."""
+        ...
+
+    def within(self, number: int) -> AbstractContextManager[None]:
+        """Let this thread make sockets on a machine."""
+        ...
+
     def enter(self) -> None:
         """Let this thread, and those it will start, live where clients do."""
         ...
@@ -66,7 +76,7 @@ def why_no_namespaces() -> str:
     if os.geteuid() != 0:
         return "network namespaces need root"
     for tool in ("ip", "nsenter"):
-        if not any(os.access(Path(each, tool), os.X_OK) for each in _folders()):
+        if not has_program(tool):
             return f"network namespaces need the program {tool}"
     try:
         made = subprocess.run(
@@ -77,6 +87,12 @@ def why_no_namespaces() -> str:
     if made.returncode:
         return f"no network namespace can be made here: {made.stderr.decode().strip()}"
     return ""
+
+
+def has_program(name: str) -> bool:
+    """Whether a program is installed, in the folders of administrators too."""
+    folders = [*os.get_exec_path(), "/usr/sbin", "/sbin"]
+    return any(os.access(Path(each, name), os.X_OK) for each in folders)
 
 
 class Namespaces:
@@ -100,6 +116,9 @@ class Namespaces:
             self._in(self._bridge, *add)
             self._in(self._bridge, "link", "set", port, "master", "br0", "up")
             self._in(name, "addr", "add", f"{_SUBNET}.{host}/24", "dev", "eth0")
+            for number in range(machines):
+                # Where a link proxy may listen, for this machine alone.
+                self._in(name, "addr", "add", f"{_LINKS}.{_FIRST + number}/32", "dev", "lo")
             self._in(name, "link", "set", "eth0", "up")
 
     def address(self, number: int) -> str:
@@ -122,14 +141,20 @@ class Namespaces:
         """See Network."""
         return "eth0"
 
+    def link(self, number: int) -> tuple[str, int]:
+        """See Network."""
+        return f"{_LINKS}.{_FIRST + number}", PEER_PORT
+
+    @contextmanager
+    def within(self, number: int) -> Generator[None]:
+        """See Network."""
+        with _in_namespace(self._name(number)):
+            yield
+
     def enter(self) -> None:
         """See Network."""
         self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        handle = os.open(NETNS / f"{self._prefix}-c", os.O_RDONLY)
-        try:
-            _set_namespace(handle)
-        finally:
-            os.close(handle)
+        _enter(f"{self._prefix}-c")
 
     def leave(self) -> None:
         """See Network."""
@@ -156,8 +181,9 @@ class Loopback:
     has_namespaces = False
 
     def __init__(self, machines: int) -> None:
-        ports = free_ports(2 * machines)
-        self._client_ports, self._peer_ports = ports[:machines], ports[machines:]
+        ports = free_ports(3 * machines)
+        self._client_ports, self._peer_ports = ports[:machines], ports[machines : 2 * machines]
+        self._link_ports = ports[2 * machines :]
 
     def address(self, number: int) -> str:
         """See Network."""
@@ -179,6 +205,14 @@ class Loopback:
         """See Network."""
         return "lo"
 
+    def link(self, number: int) -> tuple[str, int]:
+        """See Network."""
+        return "127.0.0.1", self._link_ports[number]
+
+    def within(self, number: int) -> AbstractContextManager[None]:
+        """See Network."""
+        return nullcontext()
+
     def enter(self) -> None:
         """See Network."""
 
@@ -198,6 +232,26 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
+@contextmanager
+def _in_namespace(name: str) -> Generator[None]:
+    """Let this thread live in a namespace for a while."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        _enter(name)
+        yield
+    finally:
+        _set_namespace(home)
+        os.close(home)
+
+
+def _enter(name: str) -> None:
+    handle = os.open(NETNS / name, os.O_RDONLY)
+    try:
+        _set_namespace(handle)
+    finally:
+        os.close(handle)
+
+
 def _set_namespace(handle: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(handle, NEW_NET):
@@ -212,7 +266,3 @@ def _run(*command: str) -> None:
         raise ClusterError(f"{' '.join(command)}: {error}") from error
     if done.returncode:
         raise ClusterError(f"{' '.join(command)}: {done.stderr.decode().strip()}")
-
-
-def _folders() -> Sequence[str]:
-    return [*os.get_exec_path(), "/usr/sbin", "/sbin"]

@@ -25,6 +25,8 @@ class Process:
     def __init__(self, name: str, log: Path, registry: Registry) -> None:
         self.name = name
         self.log = log
+        self.last_pid: int | None = None
+        """The id of the process that was started last, be it up or not. For any thread."""
         self._registry = registry
         self._process: subprocess.Popen[bytes] | None = None
         self._ended: int | None = None
@@ -60,7 +62,8 @@ class Process:
                 )  # fmt: skip
             except OSError as error:
                 raise ClusterError(f"{self.name}: {command[0]} cannot be run: {error}") from error
-        self._registry.note("process", str(self._process.pid))
+        self.last_pid = self._process.pid
+        self._registry.note("process", str(self.last_pid))
 
     def stop(self) -> int:
         """SIGTERM, waited for; SIGKILL after a while. Its exit code; 0 if it was not up."""

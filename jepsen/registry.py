@@ -66,12 +66,14 @@ class Registry:
 
 
 def sweep(folder: Path | None = None) -> Iterator[str]:
-    """Unmake what runs left behind that are over; yield a sentence about each of them."""
+    """Unmake what runs left behind that are over; yield a sentence about each of them.
+
+    One that is under way is left alone, and nothing is said of it.
+    """
     for path in sorted((folder or directory()).glob("*.jsonl")):
         lines = _lines(path)
         run = path.stem
         if lines and started(_integer(lines[0], "pid")) == lines[0].get("started"):
-            yield f"run {run} is under way: left alone"
             continue
         left = unmade(path)
         yield f"run {run}: " + (f"could not take away: {'; '.join(left)}" if left else "cleaned up")

@@ -61,8 +61,6 @@ class Disturbance(Protocol):
 
 Tell = Callable[[str, tuple[int, ...], bool, str], None]
 """What is done to which members, whether it begins, and what more there is to say."""
-Disturb = Callable[[Callable[[], int], Tell], Disturbance]
-"""Makes the nemesis of a run, of its clock in milliseconds and of who is told."""
 
 
 class NotHealedError(Exception):
@@ -77,9 +75,10 @@ class Trial:
     endpoints: Sequence[str]
     facts: dict[str, Json]
     say: Say = print
-    disturb: Disturb | None = None
+    disturbance: Disturbance | None = None
     testimony: Testimony = field(factory=Testimony)
     real: RealTime = field(factory=RealTime)
+    """Its time begins here: with the run, once members are at work."""
     history: History = field(init=False)
     _recorder: Recorder = field(init=False)
     _last: int = 0
@@ -95,7 +94,7 @@ class Trial:
         endpoint = GrpcEndpoint(self.endpoints, real.post)
         endpoint.learn_ids()
         clients = Clients(options, self._performance, endpoint, real, self._recorder)
-        nemesis = None if self.disturb is None else self.disturb(self._now_ms, self._tell)
+        nemesis = self.disturbance
         try:
             if nemesis is not None:
                 nemesis.begin()
@@ -157,11 +156,12 @@ class Trial:
 
     # ---- the nemesis's thread
 
-    def _now_ms(self) -> int:
+    def now_ms(self) -> int:
+        """Milliseconds since the run began. For any thread."""
         return self.real.now_us // 1000
 
-    def _tell(self, what: str, members: tuple[int, ...], on: bool, detail: str) -> None:
-        """Have recorded what has just begun or ended."""
+    def tell(self, what: str, members: tuple[int, ...], on: bool, detail: str) -> None:
+        """Have recorded what has just begun or ended. For any thread."""
         now_us = self.real.now_us
         self.real.post(partial(self._record, Fault(now_us, what, members, on, detail)))
 

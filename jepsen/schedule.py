@@ -7,16 +7,25 @@ its own; a witness on every member watches everything from the first revision on
 from random import Random
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from jepsen.workloads.catalogue import named
+from jepsen.workloads.lock import FENCED, LOCK
 from sim.generate import final_items
+from sim.ops import Json
 from sim.plan import Item, Options, Plan
 from sim.workloads.draw import Draw, client_items, watcher_items
 from sim.workloads.pace import FIRST_MS, Pace
 from sim.workloads.watch import watchers
 
 WITNESS: Final = "witness.watch"
+SLOW: Final = frozenset({LOCK.name, FENCED.name})
+"""Workloads whose items wait for each other: they have clients of their own, and few items."""
+SLOW_CLIENTS: Final = 4
+SLOW_RATE: Final = 4
+"""Items a second of a slow workload: more than its clients come to."""
+SLOW_NUMBERS: Final = 1 << 30
+"""What they are named by is above it."""
 HASHES: Final = 3
 """How often, in the end, every member is asked for its hash: leases may still end in between."""
 HASH_MS: Final = 700
@@ -52,36 +61,55 @@ class Even(Pace):
 def make_plan(seed: int, load: Load) -> Plan:
     """Return the plan of a seed. Raises ValueError for a workload that nobody has."""
     parts = named(load.workload)
+    quick = [each for each in parts if each.name not in SLOW]
+    slow = [each for each in parts if each.name in SLOW]
+    # Every workload is watched by somebody.
+    watching = max(load.watchers, len(parts)) if load.watchers else 0
     options = Options(
         members=load.members,
         engine="raft",
         workload="+".join(each.name for each in parts),
         operations=load.rate * load.duration_ms // 1000,
-        clients=load.clients,
-        watchers=load.watchers + load.members,
+        clients=load.clients + SLOW_CLIENTS * len(slow),
+        watchers=watching + load.members,
         duration_ms=load.duration_ms,
         keys=load.keys,
         timeout_ms=load.timeout_ms,
     )
-    draw = Draw(Random(f"{seed}/jepsen/clients"), options)
+    draw = Draw(Random(f"{seed}/jepsen/clients"), evolve(options, clients=load.clients))
     pace = Even(load.duration_ms)
     items: list[Item] = []
+    for workload in quick:
+        items += client_items(draw, workload.intents, options.operations // len(quick), pace)
+    waiting = Draw(Random(f"{seed}/jepsen/slow"), evolve(options, clients=SLOW_CLIENTS))
+    for place, workload in enumerate(slow):
+        shift = load.clients + place * SLOW_CLIENTS
+        count = min(SLOW_RATE, load.rate) * load.duration_ms // 1000
+        items += [
+            # Numbers name values and leases: those of two drawers must differ.
+            item._replace(
+                number=item.number + shift, args={**item.args, "n": _apart(item.args["n"])}
+            )
+            for item in client_items(waiting, workload.intents, count, pace)
+        ]
     for place, workload in enumerate(parts):
-        count = options.operations // len(parts)
-        items += client_items(draw, workload.intents, count, pace)
-        mine = [number for number in range(load.watchers) if number % len(parts) == place]
+        mine = [number for number in range(watching) if number % len(parts) == place]
         own = mine[: (len(mine) + 1) // 2] if workload.watchers else []
         items += watcher_items(draw, workload.watchers, own, many_max=1) if own else []
         items += watcher_items(draw, watchers(workload.prefix), mine[len(own) :])
     items.sort(key=lambda item: item.time_ms)
-    return Plan(seed, options, (*witnesses(load), *items))
+    return Plan(seed, options, (*witnesses(watching, load.members), *items))
 
 
-def witnesses(load: Load) -> list[Item]:
+def _apart(number: Json) -> Json:
+    assert isinstance(number, int), "every item of these workloads has a number"
+    return SLOW_NUMBERS + number
+
+
+def witnesses(first: int, members: int) -> list[Item]:
     """Return the items of those who watch everything, one on each member."""
     return [
-        Item(0, "watcher", load.watchers + member, WITNESS, {"member": member})
-        for member in range(load.members)
+        Item(0, "watcher", first + member, WITNESS, {"member": member}) for member in range(members)
     ]
 
 

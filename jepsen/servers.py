@@ -92,7 +92,7 @@ class Trine:
         """See Server."""
         serve = [self.python, "-m", "server.main", "serve"]
         if self.planted:
-            serve = [self.python, "-m", "sim.planted.serve", self.planted, "--"]
+            serve = [self.python, "-m", "sim.planted.serve", self.planted, "--", "serve"]
         # The network is the run's own: nobody else is on it.
         return [*serve, *_flags(place, cluster, joins=joins), "--peer-plaintext", QUOTA]
 

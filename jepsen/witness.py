@@ -30,6 +30,10 @@ class Testimony:
     whole_rev: int = 1
     """Every revision up to this one was seen by some witness."""
 
+    def seen_whole(self) -> int:
+        """Return up to which revision nothing is unseen. For any thread."""
+        return self.whole_rev
+
     def saw(self, from_rev: int, to_rev: int) -> None:
         """Note that one of them has seen all from one revision to another."""
         if from_rev <= self.whole_rev + 1:
