@@ -94,7 +94,7 @@ class Storm:
             if self._over.wait(max(0, blow.at_ms - self.now_ms()) / 1000):
                 break
             self._strike(blow, limit_ms)
-        self._undo(before_ms=limit_ms + 1)
+        self._undo(before_ms=limit_ms + LATE_MS + 1)
         for name in dict.fromkeys(blow.nemesis for blow in self.blows):
             self._attempt(f"{name}, healing", partial(self._heal, name))
 
