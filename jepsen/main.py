@@ -14,13 +14,16 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
+if TYPE_CHECKING:
+    from jepsen.judge import Judgement
+
 EXIT_VERDICT: Final = 1
 EXIT_HARNESS: Final = 2
-NAMES_MAX_MEMBERS: Final = 7
+MEMBERS_MAX: Final = 7
 
 
 @click.group(
@@ -40,7 +43,7 @@ def jepsen() -> None:
 )
 @click.option(
     "--members",
-    type=click.IntRange(1, NAMES_MAX_MEMBERS),
+    type=click.IntRange(1, MEMBERS_MAX),
     default=3,
     show_default=True,
     help="So many members.",
@@ -148,13 +151,145 @@ def run(
     except KeyboardInterrupt:
         click.echo(f"interrupted; what there is lies in {out}", err=True)
         sys.exit(EXIT_HARNESS)
-    for line in judgement.table():
-        click.echo(line)
-    for finding in judgement.findings:
-        click.echo(f"\n{finding.explain()}")
-    click.echo(f"\n{'passed' if judgement.passed else 'FAILED'}: {out / 'index.html'}")
-    if not judgement.passed:
+    click.echo(f"{'passed' if judgement.passed else 'FAILED'}: {out / 'index.html'}")
+    _show(judgement)
+
+
+@jepsen.command()
+@click.option("--server", default="trine", show_default=True, help="As for run, but endpoints.")
+@click.option(
+    "--workload", default="all", show_default=True, help="Run at once, each on keys of its own."
+)
+@click.option(
+    "--nemesis",
+    default="kill,pause,partition,clock,member,admin,disk,all",
+    show_default=True,
+    help="A run each.",
+)
+@click.option("--members", default="3,5", show_default=True, help="Sizes of clusters; a run each.")
+@click.option(
+    "--time",
+    "seconds",
+    type=click.IntRange(5),
+    default=120,
+    show_default=True,
+    help="Seconds of each run until everything is healed.",
+)
+@click.option(
+    "--rate",
+    type=click.IntRange(1, 5_000),
+    default=150,
+    show_default=True,
+    help="Operations a second of each run.",
+)
+@click.option(
+    "--parallel",
+    type=click.IntRange(1, 32),
+    default=1,
+    show_default=True,
+    help="So many runs at a time.",
+)
+@click.option("--upgrade-to", default="", metavar="SERVER", help="As for run.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="A directory for each run, and results.json and index.html of all.",
+)
+def matrix(
+    server: str,
+    workload: str,
+    nemesis: str,
+    members: str,
+    seconds: int,
+    rate: int,
+    parallel: int,
+    upgrade_to: str,
+    out: Path,
+) -> None:
+    """Run every nemesis with every size of a cluster, and write one table."""
+    from jepsen.harm import chosen
+    from jepsen.matrix import Cell, Matrix
+    from jepsen.servers import Endpoints, server_of
+    from jepsen.workloads.catalogue import named
+
+    try:
+        named(workload)
+        for name in nemesis.split(","):
+            chosen(name)
+        builds = [server_of(each) for each in (server, upgrade_to) if each]
+        sizes = [int(each) for each in members.split(",")]
+    except ValueError as error:
+        _refuse(str(error))
+    if any(isinstance(each, Endpoints) for each in builds):
+        _refuse("members of somebody else are left alone: name a server that can be started")
+    if any(not 1 <= each <= MEMBERS_MAX for each in sizes):
+        _refuse(f"a cluster has 1 to {MEMBERS_MAX} members")
+    words = [f"--server={_absolute(server)}", f"--rate={rate}"]
+    words += [f"--upgrade-to={_absolute(upgrade_to)}"] if upgrade_to else []
+    cells = [Cell(size, name, workload) for name in nemesis.split(",") for size in sizes]
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        passed = Matrix(out.absolute(), cells, words, seconds, parallel, click.echo).run()
+    except KeyboardInterrupt:
+        click.echo("interrupted: what still runs ends by itself, or by trine jepsen cleanup")
+        sys.exit(EXIT_HARNESS)
+    click.echo(f"{'passed' if passed else 'FAILED'}: {out / 'index.html'}")
+    if not passed:
         sys.exit(EXIT_VERDICT)
+
+
+@jepsen.command()
+@click.argument("history", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--as-linear", is_flag=True, help="Judge serializable reads as linearizable.")
+def check(history: Path, as_linear: bool) -> None:
+    """Judge a history.jsonl again."""
+    from jepsen.judge import judge
+    from jepsen.workloads.catalogue import named
+    from sim.history_file import read_history
+
+    try:
+        read = read_history(history)
+        workloads = [each.name for each in named(str(read.facts.get("workload", "")))]
+        judgement = judge(read, workloads, as_linear=as_linear)
+    except ValueError as error:
+        _refuse(f"{history}: {error}")
+    _show(judgement)
+
+
+@jepsen.command()
+@click.argument("history", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--to",
+    "shape",
+    type=click.Choice(["edn", "elle", "robustness"]),
+    required=True,
+    help="edn: Jepsen's, whole; elle: its list-append; robustness: that of etcd's tests.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A file; a directory for robustness.",
+)
+def export(history: Path, shape: str, out: Path) -> None:
+    """Write a history.jsonl in the shape of another checker."""
+    from jepsen.export import edn, robustness
+    from sim.history_file import read_history
+
+    try:
+        read = read_history(history)
+        if shape == "robustness":
+            done = robustness.write(out, read)
+            left = ", ".join(f"{name} {count}" for name, count in sorted(done.left_out.items()))
+            click.echo(f"{done.operations} operations, {done.watches} watches to {out}; "
+                       f"left out: {left or 'nothing'}")  # fmt: skip
+            return
+        lines = edn.lines_of(read) if shape == "edn" else edn.append_lines(read)
+        out.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    except (ValueError, OSError) as error:
+        _refuse(f"{history}: {error}")
+    click.echo(f"written to {out}")
 
 
 @jepsen.command()
@@ -167,6 +302,22 @@ def cleanup() -> None:
         click.echo(sentence)
     if any("could not" in sentence for sentence in sentences):
         sys.exit(EXIT_HARNESS)
+
+
+def _show(judgement: Judgement) -> None:
+    """Print the table and the findings; end with 1 unless all is well."""
+    for line in judgement.table():
+        click.echo(line)
+    for finding in judgement.findings:
+        click.echo(f"\n{finding.explain()}")
+    if not judgement.passed:
+        sys.exit(EXIT_VERDICT)
+
+
+def _absolute(server: str) -> str:
+    """Return a server's name with the path whole: runs may begin elsewhere."""
+    kind, colon, path = server.partition(":")
+    return f"{kind}:{Path(path).absolute()}" if colon else kind
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
