@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "net": {"core", "net"},
     "server": {"core", "net", "server"},
     "sim": {"core", "net", "server", "sim"},
+    "jepsen": {"net", "sim", "jepsen"},
 }
 """Which of our packages a floor may name."""
 
@@ -74,7 +75,7 @@ LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 NAMES_OF_NOTHING = {"utils", "helpers", "manager", "base", "common", "misc"}
 
-NAMED = re.compile(r"(?<![\w./-])(?:core|net|server|sim)(?:/[\w/]+\.py|(?:\.[a-z]\w*)+)")
+NAMED = re.compile(r"(?<![\w./-])(?:core|net|server|sim|jepsen)(?:/[\w/]+\.py|(?:\.[a-z]\w*)+)")
 
 N = TypeVar("N", bound=ast.stmt | ast.expr | ast.ExceptHandler)
 
