@@ -134,7 +134,7 @@ class Cluster(Protocol):
     # ---- how it is asked
 
     def name(self, number: int) -> str:
-        """Its member's name: m1, m2, ..."""
+        """Its member's name: m0, m1, ..."""
         ...
 
     def client_endpoint(self, number: int) -> str:

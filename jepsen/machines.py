@@ -91,7 +91,7 @@ class Machines:
             self.proxies.pid_of = self._last_pid
 
     def _machine(self, number: int) -> Machine:
-        name, network = f"m{number + 1}", self.network
+        name, network = f"m{number}", self.network
         host = network.address(number)
         client = f"http://{host}:{network.client_port(number)}"
         peer = f"http://{host}:{network.peer_port(number)}"
@@ -349,7 +349,7 @@ class Machines:
 
     def disk_mount(self, number: int) -> Path:
         """See Cluster."""
-        return self.directory / "disks" / f"m{number + 1}"
+        return self.directory / "disks" / f"m{number}"
 
     def disk_remount(self, number: int) -> None:
         """See Cluster."""
@@ -361,12 +361,12 @@ class Machines:
         return Need.DISKS in self.uses and not disk.is_possible()
 
     def _image(self, number: int) -> Path:
-        return self.directory / "files" / f"m{number + 1}.img"
+        return self.directory / "files" / f"m{number}.img"
 
     def _data(self, number: int) -> Path:
         if self._has_disks():
             return self.disk_mount(number) / "data"
-        return self.directory / "data" / f"m{number + 1}"
+        return self.directory / "data" / f"m{number}"
 
     def _clock(self, number: int) -> Mapping[str, str]:
         """What a member finds in its environment so that its clocks can be bent."""

@@ -4,7 +4,7 @@ The rule of this file: nothing shows outside of what it makes. The bridge lies i
 own, so the addresses of two runs may be the same and neither sees the other or the machine.
 
     trj-RUN-net     bridge br0 with one port a machine
-    trj-RUN-m1 ...  eth0 10.99.0.11 ...       a member each
+    trj-RUN-m0 ...  eth0 10.99.0.11 ...       a member each
     trj-RUN-c       eth0 10.99.0.2            this process, from `enter` on
 
 Without root there are no namespaces: members take free ports of 127.0.0.1.
@@ -164,7 +164,7 @@ class Namespaces:
             self._home = -1
 
     def _name(self, number: int) -> str:
-        return f"{self._prefix}-m{number + 1}"
+        return f"{self._prefix}-m{number}"
 
     def _make(self, registry: Registry, name: str) -> None:
         registry.note("namespace", name)

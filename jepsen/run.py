@@ -167,6 +167,6 @@ class Trial:
 
     def _record(self, fault: Fault) -> None:
         self.history.faults.append(fault)
-        who = ", ".join(f"m{number + 1}" for number in fault.members)
+        who = ", ".join(f"m{number}" for number in fault.members)
         state = "" if fault.on else " ends"
         self.say(f"{fault.time_us / 1e6:7.1f} s  {fault.what}{state} {who} {fault.detail}".rstrip())
