@@ -74,8 +74,12 @@ def _counts(history: History, seconds: int) -> dict[str, list[int]]:
 
 
 def silence(history: History) -> tuple[int, int]:
-    """Return the longest time in which no operation was answered: from, to."""
-    ends = sorted(call.returned_us for call in history.calls if phrase.outcome(call.result) == "ok")
+    """Return the longest time without an answer while clients were busy: from, to."""
+    ends = sorted(
+        call.returned_us
+        for call in history.calls
+        if phrase.outcome(call.result) == "ok" and call.returned_us <= history.healed_us
+    )
     times = [0, *ends]
     gaps = [(after - before, before) for before, after in zip(times, ends, strict=False)]
     length, begin = max(gaps, default=(0, 0))

@@ -27,7 +27,8 @@ function draw() {
   drawOverview(from, to);
   const note = inView > view.shownMessages ? " (zoom in to see them)" : "";
   byId("window").textContent = `${seconds(from, 3)} – ${seconds(Math.min(to, S.end), 3)} s · ` +
-    `${operations} operations · ${view.shownMessages} of ${inView} messages drawn${note}`;
+    `${operations} operations` + (S.messages.sent.length
+      ? ` · ${view.shownMessages} of ${inView} messages drawn${note}` : "");
 }
 
 function text(words, x, y, size = 11, colour = "faint", room = 1e9, weight = "") {
