@@ -176,7 +176,8 @@ class LinkProxy:
         self._connections.add(connection)
         try:
             await self._pass(connection, reader, writer)
-        except OSError:
+        except* OSError:
+            # One side is gone: the other shall know.
             connection.cut()
         finally:
             for each in connection.writers:

@@ -46,9 +46,9 @@ CORE_CALLS_NEVER = {"open", "print", "input", "hash", "id", "eval", "exec", "flo
 
 OWNERS = {
     "apsw": {"net/store", "sim"},
-    "click": {"server", "sim"},
-    "google": {"net", "net/etcd", "server", "sim"},
-    "grpc": {"server"},
+    "click": {"jepsen", "server", "sim"},
+    "google": {"jepsen/nemesis", "net", "net/etcd", "server", "sim"},
+    "grpc": {"jepsen", "jepsen/nemesis", "server"},
     "h11": {"net"},
     "hpack": {"net/http2"},
     "outcome": {"net", "net/etcd", "sim"},
