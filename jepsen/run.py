@@ -15,6 +15,7 @@ from attrs import define, field
 
 from jepsen.clock import RealTime
 from jepsen.endpoint import GrpcEndpoint
+from jepsen.known import spared
 from jepsen.schedule import last_items
 from jepsen.witness import Testimony, is_witness
 from jepsen.workloads.catalogue import perform
@@ -76,6 +77,8 @@ class Trial:
     facts: dict[str, Json]
     say: Say = print
     disturbance: Disturbance | None = None
+    spares_known: bool = False
+    """Keep out of the way of what `jepsen.known` lists."""
     testimony: Testimony = field(factory=Testimony)
     real: RealTime = field(factory=RealTime)
     """Its time begins here: with the run, once members are at work."""
@@ -147,6 +150,7 @@ class Trial:
         if is_witness(item):
             return self.testimony.watch(item, memory)
         performance = self.testimony.held(perform(item, memory), memory)
+        performance = spared(performance) if self.spares_known else performance
         is_last = self._last and item.time_ms >= self.plan.options.duration_ms
         return self._counted(performance) if is_last else performance
 

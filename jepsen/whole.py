@@ -25,6 +25,7 @@ from jepsen.cluster import Need
 from jepsen.endpoint import Member
 from jepsen.harm import Chosen, Harm, UnmetError, chosen
 from jepsen.judge import Judgement, judge
+from jepsen.known import SPARED
 from jepsen.machines import Builds, Machines, Proxies
 from jepsen.network import Loopback, Namespaces, Network, why_no_namespaces
 from jepsen.proxy import LinkProxy
@@ -67,6 +68,7 @@ class Asked:
     """Leave namespaces alone even if there can be some."""
     keeps_data: bool = False
     as_linear: bool = False
+    spares_known: bool = False
 
 
 def whole_run(asked: Asked, say: Say) -> Judgement:
@@ -191,7 +193,10 @@ class _Whole:
             "rate": load.rate,
             "bounds": {**BOUNDS, **nemeses.bounds()},
         }
-        return Trial(make_plan(asked.seed, load), endpoints, facts, self.say)
+        if asked.spares_known:
+            self._note(SPARED)
+        plan = make_plan(asked.seed, load)
+        return Trial(plan, endpoints, facts, self.say, spares_known=asked.spares_known)
 
     def _judged(self, trial: Trial) -> Judgement:
         out, harm = self.asked.out, self.harm
