@@ -10,22 +10,21 @@ from typing import Final
 from attrs import evolve, frozen
 
 from jepsen.workloads.catalogue import named
-from jepsen.workloads.lock import FENCED, LOCK
 from sim.generate import final_items
 from sim.ops import Json
 from sim.plan import Item, Options, Plan
-from sim.workloads.draw import Draw, client_items, watcher_items
+from sim.workloads.draw import Draw, Intent, Workload, client_items, watcher_items
 from sim.workloads.pace import FIRST_MS, Pace
 from sim.workloads.watch import watchers
 
 WITNESS: Final = "witness.watch"
-SLOW: Final = frozenset({LOCK.name, FENCED.name})
-"""Workloads whose items wait for each other: they have clients of their own, and few items."""
+SLOW: Final = frozenset(("lease.hold", "lock.hold", "fenced.hold"))
+"""Intents that take seconds of waiting: they have clients of their own, and few items."""
 SLOW_CLIENTS: Final = 4
 SLOW_RATE: Final = 4
-"""Items a second of a slow workload: more than its clients come to."""
+"""Slow items a second of a workload: more than its clients come to."""
 SLOW_NUMBERS: Final = 1 << 30
-"""What they are named by is above it."""
+"""What they are numbered by is above it."""
 HASHES: Final = 3
 """How often, in the end, every member is asked for its hash: leases may still end in between."""
 HASH_MS: Final = 700
@@ -61,8 +60,8 @@ class Even(Pace):
 def make_plan(seed: int, load: Load) -> Plan:
     """Return the plan of a seed. Raises ValueError for a workload that nobody has."""
     parts = named(load.workload)
-    quick = [each for each in parts if each.name not in SLOW]
-    slow = [each for each in parts if each.name in SLOW]
+    quick = [intents for each in parts if (intents := _intents(each, is_slow=False))]
+    slow = [intents for each in parts if (intents := _intents(each, is_slow=True))]
     # Every workload is watched by somebody.
     watching = max(load.watchers, len(parts)) if load.watchers else 0
     options = Options(
@@ -79,10 +78,10 @@ def make_plan(seed: int, load: Load) -> Plan:
     draw = Draw(Random(f"{seed}/jepsen/clients"), evolve(options, clients=load.clients))
     pace = Even(load.duration_ms)
     items: list[Item] = []
-    for workload in quick:
-        items += client_items(draw, workload.intents, options.operations // len(quick), pace)
+    for intents in quick:
+        items += client_items(draw, intents, options.operations // len(quick), pace)
     waiting = Draw(Random(f"{seed}/jepsen/slow"), evolve(options, clients=SLOW_CLIENTS))
-    for place, workload in enumerate(slow):
+    for place, intents in enumerate(slow):
         shift = load.clients + place * SLOW_CLIENTS
         count = min(SLOW_RATE, load.rate) * load.duration_ms // 1000
         items += [
@@ -90,7 +89,7 @@ def make_plan(seed: int, load: Load) -> Plan:
             item._replace(
                 number=item.number + shift, args={**item.args, "n": _apart(item.args["n"])}
             )
-            for item in client_items(waiting, workload.intents, count, pace)
+            for item in client_items(waiting, intents, count, pace)
         ]
     for place, workload in enumerate(parts):
         mine = [number for number in range(watching) if number % len(parts) == place]
@@ -99,6 +98,10 @@ def make_plan(seed: int, load: Load) -> Plan:
         items += watcher_items(draw, watchers(workload.prefix), mine[len(own) :])
     items.sort(key=lambda item: item.time_ms)
     return Plan(seed, options, (*witnesses(watching, load.members), *items))
+
+
+def _intents(workload: Workload, *, is_slow: bool) -> list[Intent]:
+    return [intent for intent in workload.intents if (intent.name in SLOW) == is_slow]
 
 
 def _apart(number: Json) -> Json:
