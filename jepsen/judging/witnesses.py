@@ -27,6 +27,8 @@ class Story(NamedTuple):
     covered: Sequence[tuple[int, int]]
     """From which revision to which, both included, in order and apart."""
     facts: Mapping[int, frozenset[Fact]]
+    times: Mapping[int, int]
+    """When each revision was first told of."""
 
     def covers(self, rev: int) -> bool:
         """Whether a witness would have been told of a revision."""
@@ -40,7 +42,7 @@ def judge_witnesses(history: History, owners: Owners) -> tuple[list[Finding], di
     """
     stories = stories_of(history)
     writes = [call for call in history.calls if wrote(call)]
-    found = [*_lost(history, writes, stories, owners), *_differing(stories, writes)]
+    found = [*_lost(history, writes, stories, owners), *_differing(stories)]
     first: dict[tuple[str, str], Finding] = {}
     for each in sorted(found, key=lambda each: each.time_us):
         first.setdefault((each.workload, each.klass), each)
@@ -52,11 +54,13 @@ def judge_witnesses(history: History, owners: Owners) -> tuple[list[Finding], di
 def stories_of(history: History) -> dict[int, Story]:
     """Return what each member told those that watched everything."""
     facts: dict[int, dict[int, set[Fact]]] = {}
+    times: dict[int, dict[int, int]] = {}
     spans: dict[int, list[tuple[int, int]]] = {}
     for watcher in history.watchers:
         if not is_witness(watcher):
             continue
         known = facts.setdefault(watcher.member, {})
+        first_us = times.setdefault(watcher.member, {})
         first, last = watcher.spec.rev, 0
         for seen in watcher.seen:
             if seen.kind == "created" and not first:
@@ -65,6 +69,7 @@ def stories_of(history: History) -> dict[int, Story]:
                 kv = event.kv
                 value = kv.value if event.kind == "put" else ""
                 known.setdefault(kv.mod, set()).add((event.kind, kv.key, value))
+                first_us[kv.mod] = min(seen.time_us, first_us.get(kv.mod, seen.time_us))
             # The last revision of a message that is a fragment may lack its rest.
             if seen.events:
                 last = max(last, seen.events[-1].kv.mod - seen.fragment)
@@ -76,6 +81,7 @@ def stories_of(history: History) -> dict[int, Story]:
         member: Story(
             _joined(spans.get(member, [])),
             {rev: frozenset(each) for rev, each in known.items()},
+            times[member],
         )
         for member, known in facts.items()
     }
@@ -207,9 +213,8 @@ def _of_lost(owners: Owners, call: Call, why: str, there: Side) -> Finding:
     return Finding.of(owners.of_call(call.op), verdict)
 
 
-def _differing(stories: Mapping[int, Story], writes: Sequence[Call]) -> Iterator[Finding]:
+def _differing(stories: Mapping[int, Story]) -> Iterator[Finding]:
     """Find revisions of which two members tell different things, or of which only one tells."""
-    by_rev = {call.result[0]: call for call in writes}
     for rev in sorted({rev for story in stories.values() for rev in story.facts}):
         told = {
             member: story.facts.get(rev, _NONE)
@@ -222,9 +227,8 @@ def _differing(stories: Mapping[int, Story], writes: Sequence[Call]) -> Iterator
             Side(f"member {member}, of revision {rev}", f"{sorted(facts)[:3] or 'nothing'}")
             for member, facts in sorted(told.items())
         )
-        call = by_rev.get(rev)
         why = f"members tell different things of revision {rev}"
-        time_us = 0 if call is None else call.returned_us
+        time_us = min(story.times[rev] for story in stories.values() if rev in story.times)
         yield Finding.own(CLUSTER, "convergence/witnesses", why, sides, time_us)
 
 

@@ -27,6 +27,8 @@ from sim.report.page import asset, board, frame, side_item
 from sim.report.scene import Picture, Wrong, focus_of, left_out, packed, scene, shown_side
 
 SIZE_BYTES_MAX: Final = 8_000_000
+SHOWN: Final = 6
+"""So many findings stand open."""
 
 
 @frozen
@@ -85,7 +87,7 @@ def page(report: Report, size_bytes_max: int = SIZE_BYTES_MAX) -> str:
             f"<header><h1>{escape(title)}: {_sum(judgement)}</h1>",
             _facts(report),
             verdict_table(judgement),
-            "".join(_finding(place, each) for place, each in enumerate(judgement.findings)),
+            _findings(judgement.findings),
             "".join(f'<p class="facts">{escape(each)}</p>' for each in report.notes),
             "</header><main>",
             board(left_out(drawn), bool(judgement.findings)),
@@ -143,6 +145,17 @@ def _facts(report: Report) -> str:
         f"seed {facts.get('seed', '?')}",
     ]
     return f'<p class="facts">{" · ".join(escape(each) for each in words if each)}</p>'
+
+
+def _findings(findings: Sequence[Finding]) -> str:
+    """Return the first findings, and the others behind a line: one fault may break everything."""
+    parts = [_finding(place, each) for place, each in enumerate(findings)]
+    text = "".join(parts[:SHOWN])
+    if len(parts) > SHOWN:
+        rest = "".join(parts[SHOWN:])
+        words = f"{len(parts) - SHOWN} more, later than these"
+        text += f'<details class="log"><summary>{words}</summary>{rest}</details>'
+    return text
 
 
 def _finding(place: int, finding: Finding) -> str:
