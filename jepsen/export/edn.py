@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
     time_us: int
     place: int
-    """Keeps an invocation before its answer where both have one time."""
+    """Of one time: answers come before invocations, but not before their own."""
     fields: dict[Edn, Edn]
 
 
@@ -100,12 +100,13 @@ def append_lines(history: History) -> Iterator[str]:
         if kind == "ok" and _reads(told):
             blank = [[K("r"), each[1], None] for each in told]
             invoke = _fields("invoke", call, "txn", blank)
-        lines.append(Line(call.invoked_us, 0, invoke))
-        lines.append(Line(over_us, 1, _fields(kind, call, "txn", told)))
+        lines.append(Line(call.invoked_us, 1, invoke))
+        place = 2 if over_us == call.invoked_us else 0
+        lines.append(Line(over_us, place, _fields(kind, call, "txn", told)))
     yield from _numbered(lines)
 
 
-Mops = list[list[Edn]]
+Mops = list[list["Edn"]]
 
 
 def _mops(call: Call) -> Mops | None:
@@ -147,14 +148,15 @@ def _lines(call: Call, ended_us: int) -> Iterator[Line]:
     name = type(call.op).__name__.lower()
     asked = _fields("invoke", call, name, _encoded(call.op))
     asked[K("member")], asked[K("call")] = call.member, call.number
-    yield Line(call.invoked_us, 0, asked)
+    yield Line(call.invoked_us, 1, asked)
     kind = "info" if isinstance(call.result, Unknown) else "ok"
     kind = "fail" if isinstance(call.result, Failed) else kind
     over_us = call.returned_us if call.returned_us < NEVER_US else max(ended_us, call.invoked_us)
-    yield Line(over_us, 1, _fields(kind, call, name, _encoded(call.result)))
+    place = 2 if over_us == call.invoked_us else 0
+    yield Line(over_us, place, _fields(kind, call, name, _encoded(call.result)))
 
 
-def _fields(kind: str, call: Call, name: str, value: Edn | Mops) -> dict[Edn, Edn]:
+def _fields(kind: str, call: Call, name: str, value: Edn) -> dict[Edn, Edn]:
     return {
         K("type"): K(kind),
         K("process"): call.process,
