@@ -12,6 +12,8 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -146,9 +148,9 @@ def run(
         server, load, nemesis, seed, out, command, planted, upgrade_to, links, loopback, keep_data,
         as_linear, spare_known,
     )  # fmt: skip
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        judgement = whole_run(asked, click.echo)
+        with _interruptible():
+            judgement = whole_run(asked, click.echo)
     except NotStartedError as error:
         _refuse(str(error))
     except (ClusterError, NotHealedError, OSError) as error:
@@ -234,9 +236,9 @@ def matrix(
     words = [f"--server={_absolute(server)}", f"--rate={rate}"]
     words += [f"--upgrade-to={_absolute(upgrade_to)}"] if upgrade_to else []
     cells = [Cell(size, name, workload) for name in nemesis.split(",") for size in sizes]
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        passed = Matrix(out.absolute(), cells, words, seconds, parallel, click.echo).run()
+        with _interruptible():
+            passed = Matrix(out.absolute(), cells, words, seconds, parallel, click.echo).run()
     except KeyboardInterrupt:
         click.echo("interrupted: what still runs ends by itself, or by trine jepsen cleanup")
         sys.exit(EXIT_HARNESS)
@@ -324,6 +326,16 @@ def _absolute(server: str) -> str:
     """Return a server's name with the path whole: runs may begin elsewhere."""
     kind, colon, path = server.partition(":")
     return f"{kind}:{Path(path).absolute()}" if colon else kind
+
+
+@contextmanager
+def _interruptible() -> Generator[None]:
+    """Take SIGTERM for an interrupt meanwhile: what was made is to be taken away."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

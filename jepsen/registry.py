@@ -123,9 +123,16 @@ def _run(*command: str) -> str:
 
 
 def _lines(path: Path) -> list[dict[str, object]]:
-    """Return the lines of a file; one that was cut by the end of its run is left out."""
+    """Return the lines of a file; one that was cut by the end of its run is left out.
+
+    Two runs may sweep at once: of a file that is gone there are none.
+    """
     found: list[dict[str, object]] = []
-    for text in path.read_text(encoding="utf-8").splitlines():
+    try:
+        whole = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return found
+    for text in whole.splitlines():
         with contextlib.suppress(json.JSONDecodeError):
             found.append(cast(dict[str, object], json.loads(text)))
     return found
