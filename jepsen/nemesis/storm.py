@@ -84,6 +84,10 @@ class Storm:
     def end(self) -> None:
         """Stop, and wait until all is healed."""
         self._over.set()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until the last blow has ended, and all is healed."""
         if self._thread is not None:
             self._thread.join()
 
