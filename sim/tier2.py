@@ -76,7 +76,7 @@ class Tier2Cluster:
             stop=partial(self.crash, survival="all"),
         )
         self.provision.rest_us = options.duration_ms * 1000
-        self.truth = Truth(world, _believed, self.provision.changed)
+        self.truth = Truth(world, self._holds, self.provision.changed)
         self.network = Network(
             world, count, delay_us=options.link_ms * 1000, datagrams=options.datagrams
         )
@@ -326,7 +326,7 @@ class Tier2Cluster:
         """The first invariant that broke, or end of a member that nobody gave reason for."""
         if self.log.broken is None and self.faults:
             self.log.broken = AssertionError(self.faults[0])
-        return self.log.broken
+        return self.truth.broken or self.log.broken
 
     def contradiction(self) -> AssertionError | None:
         """The first state of a serving member that contradicts itself."""
@@ -405,6 +405,9 @@ class Tier2Cluster:
         machine = self.machines[member]
         return machine.ground.reached if machine.ground is not None and machine.serves else None
 
+    def _holds(self, member_id: int, entry: Entry) -> bool:
+        return self.machines[member_id - MEMBER_ID].has_durably(entry)
+
     # Making.
 
     def _machine(self, number: int) -> Machine:
@@ -475,11 +478,6 @@ class Tier2Cluster:
             end.die(machine.is_off)
         elif ground is None or not ground.sockets.connect(end, address):
             end.abort()
-
-
-def _believed(_member_id: int, _entry: Entry) -> bool:
-    """What disks hold for good is tier 1's to look at: here it is bytes."""
-    return True
 
 
 def live(world: World, options: Options, script: Callable[[Tier2Cluster], Awaitable[None]]) -> None:
