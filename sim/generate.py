@@ -12,8 +12,8 @@ cut every 20 entries or packs of 200 bytes reach in a minute what defaults reach
     fault groups                   each on with p = 0.5, then its rate: low, mid or high
     the rest                       small sets of values, the tables below
 
-The engine raft is never drawn. Where it is asked for, members (1 to 7), spare machines and changes
-of membership are drawn beside the rest, from streams of their own.
+The engines of Raft are never drawn. Where one is asked for, members (1 to 7), spare machines and
+changes of membership are drawn beside the rest, from streams of their own.
 """
 
 from bisect import bisect
@@ -26,7 +26,7 @@ from attrs import asdict
 
 from sim.menu import DISHES, GROUPS, LEADER, MEMBERSHIP, MEMBERSHIP_DISHES, Argument, Dish
 from sim.ops import Json
-from sim.plan import Item, Options, Plan
+from sim.plan import RAFT_ENGINES, Item, Options, Plan
 from sim.plan_file import options_of
 from sim.workloads.catalogue import WORKLOADS, named
 from sim.workloads.draw import Draw, chosen, client_items, watcher_items
@@ -120,7 +120,7 @@ def draw_options(chance: Random, given: Mapping[str, object], *, tier: int) -> O
             for intent in workload.intents
             if dice.random() < 0.6
         )
-    if given.get("engine") == "raft":
+    if given.get("engine") in RAFT_ENGINES:
         _draw_for_raft(dice, drawn, given)
     return options_of(drawn, Options())
 
