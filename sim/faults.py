@@ -140,6 +140,8 @@ class _Act:
                 return self._clock()
             case "crash" | "crash_at" | "pause" | "crash_loop" | "crash_all" | "power_loss":
                 return self._process()
+            case "eio_at_start" | "power_loss_naming":
+                return self._whole_disk()
             case "eio" | "enospc" | "slow_disk" | "lying_sync" | "bit_rot" | "truncate":
                 return self._disk()
             case "transfer" | "depose" | "snapshot" | "restore":
@@ -384,6 +386,28 @@ class _Act:
 
         faults.hold(self._what, [member], self._number("down_ms") + START_MS, again)
         return True
+
+    def _whole_disk(self) -> bool:
+        """What needs files: a start that meets an error, a loss of power amid a change of names."""
+        what, cluster, faults, member = self._what, self._cluster, self._faults, self._member()
+        if not cluster.is_up(member):
+            return False
+        if what == "power_loss_naming":
+            fall = partial(self._fall, member)
+            done = cluster.power_loss_naming(member, self._word("operation"), fall)
+            undo = partial(cluster.power_loss_naming, member, "", _nothing)
+            faults.hold("armed", [member], self._number("ms"), undo)
+            return done
+        cluster.crash(member, "all")
+        done = cluster.disk_fail_at_start(member, self._number("operation"))
+        cluster.start(member)
+
+        def again() -> None:
+            cluster.disk_fail(member, "")
+            self._start(member)
+
+        faults.hold(what, [member], self._number("down_ms") + START_MS, again)
+        return done
 
     def _damage(self, member: int) -> bool:
         cluster, faults = self._cluster, self._faults

@@ -37,8 +37,8 @@ class Provision:
         self._start = start
         self._stop = stop
         self._standing = ["member"] * founders + ["spare"] * spares
-        self._founders = founders
         self._voters = set(range(founders))
+        self._founders = founders
         self._asked = 0
         self.rest_us = 0
         """When faults end, and all is to come to rest."""
@@ -48,8 +48,8 @@ class Provision:
         return [each for each, standing in enumerate(self._standing) if standing == "member"]
 
     def voters(self) -> list[int]:
-        """Return the machines that vote, as far as the log goes."""
-        return sorted(self._voters)
+        """Return those of them that vote; the others refuse most of what clients ask."""
+        return [each for each in self.members() if each in self._voters]
 
     def may_run(self, machine: int) -> bool:
         """Whether the machine has any business to run."""
@@ -61,7 +61,7 @@ class Provision:
         standing = self._standing[machine]
         if change.kind in (ChangeKind.ADD_VOTER, ChangeKind.PROMOTE):
             self._voters.add(machine)
-        elif change.kind in (ChangeKind.REMOVE, ChangeKind.DEMOTE):
+        else:
             self._voters.discard(machine)
         if change.kind == ChangeKind.REMOVE and standing == "member":
             self._standing[machine] = "leaving"
@@ -86,11 +86,13 @@ class Provision:
         """Return whom a client asks that wants a founder: one that is a member still.
 
         Where others have joined, they take their turns. A client of one that was removed stays
-        with it while its machine runs on, but not when all is to come to rest.
+        with it while its machine runs on, but not when all is to come to rest: then they turn to
+        who votes.
         """
-        if self._standing[machine] == "leaving" and self._world.now_us < self.rest_us:
+        is_late = self._world.now_us >= self.rest_us
+        if self._standing[machine] == "leaving" and not is_late:
             return machine
-        members = self.members()
+        members = self.voters() if is_late else self.members()
         if len(members) > self._founders or machine not in members:
             self._asked += 1
             return members[(machine + self._asked // _ROTATION) % len(members)]

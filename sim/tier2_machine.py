@@ -108,7 +108,11 @@ class Machine:
     is_damaged: bool = False
     """Whether somebody changed durable bytes behind the member's back: it may refuse to serve."""
     is_refused: bool = False
-    """Whether the last life ended before it served, by its own word."""
+    """Whether the last life ended by its own word before it served, or because of the damage."""
+    _last_index: int = 0
+    """The end of the journal when the last life that served was ended."""
+    _held_index: int = 0
+    """The same, when it was damaged: until it has shown that it still has all that."""
     _survival: Survival | None = None
     _scope: trio.CancelScope | None = None
     _starts: bool = False
@@ -155,6 +159,8 @@ class Machine:
         assert self.ground is not None, "no life is under way"
         assert self._scope is not None, "no life is under way"
         self.world.note(CRASH, self.number, survival)
+        if self.running is not None:
+            self._last_index = self.running.opened.driver.journal.last_index
         self._survival = survival
         self.ground.is_dead = True
         self.disk.power_off()
@@ -200,6 +206,7 @@ class Machine:
         paths = [path for path in self.disk.paths() if path.endswith(SUFFIXES[file])]
         if not any(self.disk.image(path) for path in paths):
             return False
+        self._held_index = max(self._held_index, self._last_index)
         if self._scope is not None:
             # It was ended a moment ago, and its last life is still being folded up.
             self._when_over = partial(self._damage, what, file, at_permille, bit)
@@ -237,6 +244,14 @@ class Machine:
         applied = running.opened.driver.node.state.applied_index
         self.world.note(START, self.number, self.lives, applied)
         self.surroundings.began(self, running)
+        if running.opened.driver.journal.last_index >= self._held_index:
+            self._held_index = 0
+        else:
+            # Damage to the last records looks like a torn write. Who lost what it acknowledged and
+            # does not know is no member: its operator, who knows, keeps it away.
+            self.world.mark("damage taken for a torn write")
+            self.end("all")
+            self.is_refused = True
 
     def rested(self) -> None:
         """The member has nothing more to do now: write down where it is, if that is news."""
@@ -316,11 +331,13 @@ class Machine:
         ground.vfs.unregister()
         disk = self.disk
         self.disk = disk.restart(self._survival or "all")
+        for met in sorted(disk.met):
+            self.world.mark(f"disk met {met}")
         self._survival = None
         self._scope = None
         self.ground = None
         if not is_dead and code != EXIT_OK:
-            self.is_refused = running is None
+            self.is_refused = running is None or self.is_damaged
             self.surroundings.ended(self, disk)
         when_over, self._when_over = self._when_over, None
         if when_over is not None:
