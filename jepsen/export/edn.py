@@ -194,11 +194,14 @@ def _decoded(value: Edn) -> object:
         name = fields.pop("op", None)
         if not isinstance(name, str) or name not in _CLASSES:
             raise ValueError(f"EDN: neither an operation nor a result: {written(value):.60}")
-        make = cast(Callable[..., object], _CLASSES[name])
-        return make(**{key: _decoded(each) for key, each in fields.items()})
+        return _maker(name)(**{key: _decoded(each) for key, each in fields.items()})
     if isinstance(value, Sequence) and not isinstance(value, str):
         return tuple(_decoded(each) for each in value)
     return value
+
+
+def _maker(name: str) -> Callable[..., object]:
+    return _CLASSES[name]
 
 
 def _whole(value: Edn) -> int:
