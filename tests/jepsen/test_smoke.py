@@ -28,7 +28,7 @@ def results(out: Path) -> Any:
 
 
 def test_three_members_pass_while_they_are_killed_and_cut_apart(tmp_path: Path) -> None:
-    words = ("--workload=register,watch", "--nemesis=kill,partition", "--time=20", "--seed=5")
+    words = ("--workload=register,watch", "--nemesis=kill,partition", "--time=12", "--seed=5")
     command = [*TRINE, "run", *words, f"--out={tmp_path}"]
     done = subprocess.run(
         command, cwd=CHECKOUT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
