@@ -25,7 +25,7 @@ from attrs import define, field
 
 from sim.history import Seen, Watcher, WatchSpec
 from sim.menu import MENU
-from sim.ops import Compact, CompactDone, Op, Result, Unknown
+from sim.ops import NO_CONNECTION, Compact, CompactDone, Failed, Op, Result, Unknown
 from sim.plan import Item, Options
 from sim.recorder import Recorder
 
@@ -340,6 +340,7 @@ class Clients:
         if isinstance(result, Unknown):
             slot.process = self._processes
             self._processes += 1
+        if isinstance(result, Unknown) or result == Failed(NO_CONNECTION):
             slot.backoff_ms = min(max(BACKOFF_MS, 2 * slot.backoff_ms), BACKOFF_MS_MAX)
         else:
             slot.backoff_ms = 0

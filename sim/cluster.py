@@ -103,6 +103,17 @@ class Cluster(Endpoint, Protocol):
         """Let the next read, write or sync fail with EIO."""
         ...
 
+    def disk_fail_at_start(self, member: int, operation: int) -> bool:
+        """Let a member's next start meet EIO, at that operation of its disk or soon after."""
+        ...
+
+    def power_loss_naming(self, member: int, operation: str, then: Callable[[], None]) -> bool:
+        """Call `then`, which ends the member, at the disk's next create, rename, unlink or sync.
+
+        A sync is one of a directory. No operation ("") takes it away.
+        """
+        ...
+
     def disk_full(self, member: int, *, full: bool) -> bool:
         """Take a member's room away, or give it back."""
         ...

@@ -56,6 +56,11 @@ class DiskFaults:
     """Probabilities of EIO. A failed sync leaves the bytes readable and never durable."""
     next_error: Literal["", "read", "write", "sync"] = ""
     """The next operation of this kind fails with EIO. Set back to "" when it has happened."""
+    error_from: int | None = None
+    """The first operation from this number on that reads, writes or syncs fails with EIO. Set back
+    to None when it has happened."""
+    power_loss_naming: Literal["", "create", "rename", "unlink", "sync"] = ""
+    """The power goes in the next such operation on names. Set back to "" when it has happened."""
     capacity_bytes: int | None = None
     lying_sync: bool = False
     """Syncs do nothing and say yes: only to prove that a harness sees it."""
@@ -91,6 +96,7 @@ class SimFile:
         self._inode.unsynced.append((offset, kept))
         self._disk.finish()
         if len(kept) < len(data):
+            self._disk.met["full"] += 1
             raise DiskFull(self.path)
 
     def is_rotten(self, offset: int, size_bytes: int) -> bool:
@@ -108,6 +114,7 @@ class SimFile:
         self._disk.begin("truncate", self.path)
         live = self._inode.live
         if self._disk.fitting_bytes(len(live), size_bytes) < size_bytes:
+            self._disk.met["full"] += 1
             raise DiskFull(self.path)
         resize(live, size_bytes)
         self._inode.unsynced.append((size_bytes, None))
@@ -149,6 +156,8 @@ class SimDisk:
         self.operations = 0
         self.counts: Counter[Operation] = Counter()
         self.injected: Counter[str] = Counter()
+        self.met: Counter[str] = Counter()
+        """Faults that an operation, or a loss of power, really met."""
         self.delay_ms = 0
         """Time that slow operations took; the world adds it to its clock and sets it back."""
         self.on_power_loss: Callable[[], None] = _nothing
@@ -248,6 +257,10 @@ class SimDisk:
         after.generation = self.generation + 1
         after._names = self._names
         if survival != "all":
+            if any(inode.unsynced for inode in self._names.live.values()):
+                self.met["unsynced writes"] += 1
+            if self._names.unsynced:
+                self.met["unsynced names"] += 1
             after._names = survivors(self._names, survival, self.chance, ordered=self._ordered)
         return after
 
@@ -281,6 +294,11 @@ class SimDisk:
         """Return what the running system would read, also of a dead disk, uncounted."""
         return bytes(self._names.live[path].live)
 
+    def platter(self, path: str, offset: int, size_bytes: int) -> bytes:
+        """Return what no loss of power would take, also of a dead disk, uncounted."""
+        inode = self._names.durable.get(path)
+        return b"" if inode is None else bytes(inode.durable[offset : offset + size_bytes])
+
     def paths(self) -> list[str]:
         """Return all names, sorted, also of a dead disk, uncounted."""
         return sorted(self._names.live)
@@ -305,6 +323,9 @@ class SimDisk:
         if faults.slow and self.chance.random() < faults.slow:
             self.delay_ms += self.chance.randint(1, faults.slow_ms_max)
             self.injected["slow"] += 1
+        if operation == faults.power_loss_naming:
+            faults.power_loss_naming = ""
+            faults.power_loss_at = self.operations
         if operation == "read":
             self._fail_perhaps(path, "read", faults.read_error)
         elif operation in ("write", "truncate"):
@@ -351,15 +372,20 @@ class SimDisk:
             self._names.confirm(lambda change: change.concerns(inode), in_order=True)
 
     def _fail_perhaps(self, path: str, name: str, probability: float) -> None:
-        is_next = self.faults.next_error == name
+        faults = self.faults
+        is_next = faults.next_error == name
         if is_next:
-            self.faults.next_error = ""
+            faults.next_error = ""
+        elif faults.error_from is not None and self.operations >= faults.error_from:
+            faults.error_from = None
+            is_next = True
         if (
             is_next
-            or self.operations in self.faults.errors_at
+            or self.operations in faults.errors_at
             or (probability and self.chance.random() < probability)
         ):
             self.injected[f"{name} error"] += 1
+            self.met[f"{name} error"] += 1
             raise OSError(errno.EIO, f"simulated {name} error", path)
 
     def _dies_now(self) -> bool:

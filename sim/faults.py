@@ -36,9 +36,11 @@ class Faults:
         self._force: dict[int, Undo] = {}
         self._number = 0
         self._is_over = False
+        self._end_us = 0
 
-    def start(self, items: Sequence[Item]) -> None:
-        """Take the items that the world does."""
+    def start(self, items: Sequence[Item], end_ms: int) -> None:
+        """Take the items that the world does; at that time all will be healed."""
+        self._end_us = end_ms * 1000
         for item in items:
             if item.who == "fault" and MENU[item.do].by == "world":
                 self._cluster.world.at(item.time_ms * 1000, partial(self._begin, item))
@@ -106,6 +108,11 @@ class Faults:
         """Whether the world is healing."""
         return self._is_over
 
+    @property
+    def left_ms(self) -> int:
+        """How long faults may last from now on: what stops a clock cannot be undone."""
+        return max(0, self._end_us - self._cluster.world.now_us) // 1000
+
 
 class _Act:
     """One item, being done."""
@@ -133,6 +140,8 @@ class _Act:
                 return self._clock()
             case "crash" | "crash_at" | "pause" | "crash_loop" | "crash_all" | "power_loss":
                 return self._process()
+            case "eio_at_start" | "power_loss_naming":
+                return self._whole_disk()
             case "eio" | "enospc" | "slow_disk" | "lying_sync" | "bit_rot" | "truncate":
                 return self._disk()
             case "transfer" | "depose" | "snapshot" | "restore":
@@ -272,7 +281,7 @@ class _Act:
                 self._faults.note(self._what, [member], True)
                 cluster.clock_step(member, self._number("step_ms"))
             case _:
-                ms = self._number("ms")
+                ms = min(self._number("ms"), self._faults.left_ms)
                 cluster.clock_stall(member, ms)
                 self._faults.hold(self._what, [member], ms, _nothing)
         return True
@@ -377,6 +386,28 @@ class _Act:
 
         faults.hold(self._what, [member], self._number("down_ms") + START_MS, again)
         return True
+
+    def _whole_disk(self) -> bool:
+        """What needs files: a start that meets an error, a loss of power amid a change of names."""
+        what, cluster, faults, member = self._what, self._cluster, self._faults, self._member()
+        if not cluster.is_up(member):
+            return False
+        if what == "power_loss_naming":
+            fall = partial(self._fall, member)
+            done = cluster.power_loss_naming(member, self._word("operation"), fall)
+            undo = partial(cluster.power_loss_naming, member, "", _nothing)
+            faults.hold("armed", [member], self._number("ms"), undo)
+            return done
+        cluster.crash(member, "all")
+        done = cluster.disk_fail_at_start(member, self._number("operation"))
+        cluster.start(member)
+
+        def again() -> None:
+            cluster.disk_fail(member, "")
+            self._start(member)
+
+        faults.hold(what, [member], self._number("down_ms") + START_MS, again)
+        return done
 
     def _damage(self, member: int) -> bool:
         cluster, faults = self._cluster, self._faults

@@ -12,6 +12,8 @@ cut every 20 entries or packs of 200 bytes reach in a minute what defaults reach
     fault groups                   each on with p = 0.5, then its rate: low, mid or high
     the rest                       small sets of values, the tables below
 
+Tier 2, whose members have files, gets faults of the disk more often, and each kind now and then.
+
 The engines of Raft are never drawn. Where one is asked for, members (1 to 7), spare machines and
 changes of membership are drawn beside the rest, from streams of their own.
 """
@@ -24,7 +26,16 @@ from typing import Final
 
 from attrs import asdict
 
-from sim.menu import DISHES, GROUPS, LEADER, MEMBERSHIP, MEMBERSHIP_DISHES, Argument, Dish
+from sim.menu import (
+    DISHES,
+    GROUPS,
+    LEADER,
+    MEMBERSHIP,
+    MEMBERSHIP_DISHES,
+    MENU,
+    Argument,
+    Dish,
+)
 from sim.ops import Json
 from sim.plan import RAFT_ENGINES, Item, Options, Plan
 from sim.plan_file import options_of
@@ -70,6 +81,23 @@ _BUSY: Final = 0.7
 """How many of the faults begin while clients are busy."""
 _DISARM_MS: Final = 500
 """How long after a full disk has room again its alarm is cleared."""
+_DISK_KINDS: Final[tuple[tuple[str, Mapping[str, Json]], ...]] = (
+    ("eio_at_start", {}),
+    ("eio", {"what": "write"}),
+    ("eio", {"what": "sync"}),
+    ("enospc", {}),
+    ("slow_disk", {}),
+    ("bit_rot", {"file": "journal"}),
+    ("bit_rot", {"file": "store"}),
+    ("truncate", {"file": "journal"}),
+    ("truncate", {"file": "store"}),
+    ("power_loss", {"survival": "none"}),
+    ("power_loss", {"survival": "prefix"}),
+    ("power_loss", {"survival": "subset"}),
+    ("power_loss_naming", {}),
+)
+_DISK_SHARE: Final = 0.15
+"""How many of tier 2's plans with faults of the disk have one more of a kind."""
 _SHORTER: Final = 5
 """Tier 2 runs so many times fewer operations, in a shorter run."""
 
@@ -84,6 +112,8 @@ def make_plan(seed: int, overrides: Mapping[str, object] | None = None, *, tier:
     pace = Pace(Random(f"{seed}/plan/pace"), options)
     items = _client_items(Random(f"{seed}/plan/clients"), options, pace)
     items += _faults(Random(f"{seed}/plan/faults"), Random(f"{seed}/plan/rates"), options, pace)
+    if tier == 2 and "disk" in options.faults:
+        items += _whole_disks(Random(f"{seed}/plan/disks"), options, pace)
     if MEMBERSHIP in options.faults:
         items += _membership(Random(f"{seed}/plan/membership"), options)
     items.sort(key=_time)
@@ -102,14 +132,17 @@ def draw_options(chance: Random, given: Mapping[str, object], *, tier: int) -> O
     picked = chance.choices(names, list(_WEIGHTS.values()), k=2)
     both = chance.random() < 1 / 3 and picked[0] != picked[1]
     drawn["workload"] = "+".join(picked if both else picked[:1])
-    drawn["faults"] = tuple(group for group in GROUPS if chance.random() < 0.5)
+    groups = tuple(group for group in GROUPS if chance.random() < 0.5)
     drawn["engine"] = "local" if chance.random() < 0.5 else "perfect"
     dice = Random(chance.random())
     if chance.random() < _CALM:
-        drawn["faults"] = ()
+        groups = ()
     if tier == 2:
         drawn["operations"] = _whole(drawn["operations"]) // _SHORTER
         drawn["duration_ms"] = _whole(drawn["duration_ms"]) // 3
+        if groups and "disk" not in groups and chance.random() < 0.5:
+            groups = (*groups, "disk")
+    drawn["faults"] = groups
     drawn.update(given)
     if _whole(drawn["members"]) != 1 and "engine" not in given:
         drawn["engine"] = "perfect"
@@ -203,6 +236,21 @@ def _faults(chance: Random, rates: Random, options: Options, pace: Pace) -> list
         item = Item(time_ms, "fault", 0, dish.name, cook.arguments(dish))
         items.append(item)
         if dish.name == "enospc":
+            items += _disarmed(item, options)
+    return items
+
+
+def _whole_disks(chance: Random, options: Options, pace: Pace) -> list[Item]:
+    """Draw each kind of trouble that only files can have now and then, while clients are busy."""
+    cook = _Cook(chance, options)
+    items: list[Item] = []
+    for name, fixed in _DISK_KINDS:
+        if chance.random() >= _DISK_SHARE:
+            continue
+        args = {**cook.arguments(MENU[name]), **fixed}
+        item = Item(pace.time_ms(chance.random()), "fault", 0, name, args)
+        items.append(item)
+        if name == "enospc":
             items += _disarmed(item, options)
     return items
 
@@ -302,6 +350,8 @@ _BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "crash_loop.up_ms": (50, 2_000),
     "crash_all.apart_ms": (1, 1_000),
     "power_loss.operations": (1, 60),
+    "eio_at_start.operation": (1, 60),
+    "power_loss_naming.ms": (1_000, 10_000),
     "slow_disk.operation_ms": (50, 2_000),
     "at_permille": (0, 999),
     "bit": (0, 7),

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from sim.history import NEVER_US, Call, Expire, History, Seen, Watcher
-from sim.menu import DISHES
+from sim.menu import DISHES, WHOLE_DISHES
 from sim.ops import (
     CompactDone,
     Delete,
@@ -126,17 +126,32 @@ _WORLD: Final = (
 )  # fmt: skip
 """Counted by the world."""
 
-_FILES_ONLY: Final = ("bit_rot", "truncate")
+_DISKS: Final = tuple(
+    Mark(f"disk met {name}", words, invariants, tier=2)
+    for name, words, invariants in (
+        ("read error", "a read of a file failed", ()),
+        ("write error", "a write to a file failed", ()),
+        ("sync error", "a sync of a file or directory failed", ("INV-REPLY-AFTER-PERSIST",)),
+        ("full", "something did not fit on a full disk", ()),
+        ("unsynced writes", "the power went while writes were not durable",
+         ("INV-REPLY-AFTER-PERSIST", "INV-LOG-COVERS-STATE")),
+        ("unsynced names", "the power went while names were not durable",
+         ("INV-SNAPSHOT-STAGED", "INV-JOURNAL-CONTIGUOUS")),
+    )
+)  # fmt: skip
+"""Faults of the disk that an operation really met."""
+
+_FILES_ONLY: Final = ("bit_rot", "truncate", *(dish.name for dish in WHOLE_DISHES))
 """What tier 1, which has no files, cannot do."""
 
 _FAULTS: Final = tuple(
     Mark(f"fault {dish.name}", dish.meaning, tier=2 if dish.name in _FILES_ONLY else 1)
-    for dish in DISHES
+    for dish in (*DISHES, *WHOLE_DISHES)
     if dish.drawn and dish.by == "world" and dish.name != "restore"
 )
 
 MARKS: Final[Mapping[str, Mark]] = {
-    mark.name: mark for mark in (*_CALLS, *_WATCHES, *_LOG, *_WORLD, *_FAULTS)
+    mark.name: mark for mark in (*_CALLS, *_WATCHES, *_LOG, *_WORLD, *_DISKS, *_FAULTS)
 }
 
 

@@ -55,6 +55,7 @@ _LOSS = Argument("survival", "word", ("none", "prefix", "subset"))
 _SIDE = Argument("side", "members")
 _FILE = Argument("file", "word", ("journal", "store"))
 _CLIENT = Argument("client", "client")
+_NAMING = Argument("operation", "word", ("create", "rename", "unlink", "sync"))
 
 POINTS: Final = (
     "persist.before", "persist.after", "send.before", "send.after", "apply.before", "apply.after",
@@ -153,6 +154,15 @@ DISHES: Final = (
          "the client puts a value of that size, which may be too large"),
 )  # fmt: skip
 
+WHOLE_DISHES: Final = (
+    Dish("eio_at_start", "disk", "world", (_MEMBER, Argument("operation", "number"), _DOWN),
+         "the member is killed; of its next start the first operation of the disk from the "
+         "so-many-th on that may fail does, and it starts again"),
+    Dish("power_loss_naming", "disk", "world", (_MEMBER, _NAMING, _MS, _DOWN, _LOSS),
+         "the power goes at the disk's next such change of a name, if one comes within `ms`"),
+)  # fmt: skip
+"""What only a member with files of its own can meet: drawn for tier 2 alone, beside the rest."""
+
 _SPARE = Argument("spare", "number")
 _ROLE = Argument("role", "word", ("voter", "learner"))
 
@@ -168,7 +178,9 @@ MEMBERSHIP_DISHES: Final = (
 )  # fmt: skip
 """What an operator does to who the cluster is; needs `Options.spares` to join."""
 
-MENU: Final[Mapping[str, Dish]] = {dish.name: dish for dish in (*DISHES, *MEMBERSHIP_DISHES)}
+MENU: Final[Mapping[str, Dish]] = {
+    dish.name: dish for dish in (*DISHES, *WHOLE_DISHES, *MEMBERSHIP_DISHES)
+}
 
 
 def wrong(name: str, args: Mapping[str, object]) -> str:

@@ -10,7 +10,10 @@ key, "\\0" everything from `key` on.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
+
+NO_CONNECTION: Final = "the connection was refused"
+"""What a client is told whose connection never stood: nobody was asked."""
 
 
 class Kv(NamedTuple):

@@ -37,6 +37,7 @@ class Provision:
         self._start = start
         self._stop = stop
         self._standing = ["member"] * founders + ["spare"] * spares
+        self._voters = set(range(founders))
         self._founders = founders
         self._asked = 0
         self.rest_us = 0
@@ -46,6 +47,10 @@ class Provision:
         """Return the machines that are members, as far as the log goes."""
         return [each for each, standing in enumerate(self._standing) if standing == "member"]
 
+    def voters(self) -> list[int]:
+        """Return those of them that vote; the others refuse most of what clients ask."""
+        return [each for each in self.members() if each in self._voters]
+
     def may_run(self, machine: int) -> bool:
         """Whether the machine has any business to run."""
         return self._standing[machine] in ("member", "leaving")
@@ -54,6 +59,10 @@ class Provision:
         """The log has a change of members; those that founded it run already."""
         machine = change.member - 1
         standing = self._standing[machine]
+        if change.kind in (ChangeKind.ADD_VOTER, ChangeKind.PROMOTE):
+            self._voters.add(machine)
+        else:
+            self._voters.discard(machine)
         if change.kind == ChangeKind.REMOVE and standing == "member":
             self._standing[machine] = "leaving"
             self._after(LINGER_MS, partial(self._turn_off, machine))
@@ -77,11 +86,13 @@ class Provision:
         """Return whom a client asks that wants a founder: one that is a member still.
 
         Where others have joined, they take their turns. A client of one that was removed stays
-        with it while its machine runs on, but not when all is to come to rest.
+        with it while its machine runs on, but not when all is to come to rest: then they turn to
+        who votes.
         """
-        if self._standing[machine] == "leaving" and self._world.now_us < self.rest_us:
+        is_late = self._world.now_us >= self.rest_us
+        if self._standing[machine] == "leaving" and not is_late:
             return machine
-        members = self.members()
+        members = self.voters() if is_late else self.members()
         if len(members) > self._founders or machine not in members:
             self._asked += 1
             return members[(machine + self._asked // _ROTATION) % len(members)]

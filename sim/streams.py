@@ -24,6 +24,7 @@ from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule, w
 from net.listen import PeerInfo
 from net.reactor import Reactor
 from net.sockets import READ, WRITE
+from sim.ops import NO_CONNECTION
 from sim.world import NET, Kind, MemberClock, World
 
 WINDOW_BYTES = 64 << 10
@@ -88,8 +89,8 @@ class End:
     """One end of a connection. `changed` is called when there may be something to do."""
 
     __slots__ = (
-        "_is_off", "_way", "changed", "error", "inbox", "is_ended", "is_gone", "other",
-        "sent_ended", "unread_bytes",
+        "_farewell", "_is_off", "_way", "changed", "error", "inbox", "is_ended", "is_gone",
+        "other", "sent_ended", "unread_bytes",
     )  # fmt: skip
 
     def __init__(self, way: Way) -> None:
@@ -101,6 +102,7 @@ class End:
         self.error: str | None = None
         self.is_gone = False
         self._is_off: Callable[[], bool] = _never
+        self._farewell = "connection reset by peer"
         self.sent_ended = False
         self.unread_bytes = 0
         """Sent from here and not read by the other end."""
@@ -170,7 +172,12 @@ class End:
         """Forget the connection, and have the other end told so."""
         if not self.is_gone:
             self.is_gone = True
-            self._way.carry(partial(self.other.reset, "connection reset by peer"))
+            self._way.carry(partial(self.other.reset, self._farewell))
+
+    def refuse(self, is_off: Callable[[], bool]) -> None:
+        """Nobody listens here: the other end is told, by a machine that is off once it is on."""
+        self._farewell = NO_CONNECTION
+        self.die(is_off) if is_off() else self.abort()
 
     def die(self, is_off: Callable[[], bool]) -> None:
         """The machine is off: nothing is said from here before it is on again."""
@@ -183,7 +190,7 @@ class End:
         """Take bytes from the other end; who is gone answers with a reset, if it still can."""
         if self.is_gone:
             if not self._is_off():
-                self._way.carry(partial(self.other.reset, "connection reset by peer"))
+                self._way.carry(partial(self.other.reset, self._farewell))
         elif self.error is None:
             self._way.world.note(BYTES, NET, len(piece), crc32(piece))
             self.inbox += piece

@@ -27,7 +27,7 @@ from sim.ledger import Ledger
 from sim.logbook import written
 from sim.models import EndedError
 from sim.network import Network
-from sim.ops import Admin, AdminDone, Op, Result, Unknown
+from sim.ops import NO_CONNECTION, Admin, AdminDone, Failed, Op, Result, Unknown
 from sim.plan import Options
 from sim.platter import Survival
 from sim.provision import Provision
@@ -116,7 +116,7 @@ class Tier1Cluster:
         if machine.client_holds:
             return
         if not machine.is_up:
-            asking.settle(Unknown("the connection was refused"))
+            asking.settle(Failed(NO_CONNECTION))
         elif isinstance(asking.op, Admin) and asking.op.what in ADMINISTERED:
             self._administer(machine, asking, asking.op)
         else:
@@ -165,7 +165,7 @@ class Tier1Cluster:
         if watching.sink is None:
             return
         if not machine.is_up or machine.client_holds:
-            watching.lose("the connection was refused")
+            watching.lose(NO_CONNECTION)
         else:
             machine.watch(watching, spec, wants_leader=wants_leader)
 
@@ -262,6 +262,14 @@ class Tier1Cluster:
             return False
         self.members[member].disk.next_error = what
         return True
+
+    def disk_fail_at_start(self, member: int, operation: int) -> bool:
+        """See Cluster: tier 1 has no files."""
+        return False
+
+    def power_loss_naming(self, member: int, operation: str, then: Callable[[], None]) -> bool:
+        """See Cluster: tier 1 has no names of files."""
+        return False
 
     def disk_full(self, member: int, *, full: bool) -> bool:
         """See Cluster."""

@@ -13,7 +13,7 @@ import gc
 from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
-from typing import Final, Literal
+from typing import Final
 
 import trio
 
@@ -29,13 +29,14 @@ from sim.engines import engine_of, founders, kind_of
 from sim.history import Logged, Seen, WatchSpec
 from sim.ledger import Ledger
 from sim.network import Network
-from sim.ops import Op, Result
+from sim.ops import Admin, Op, Result
 from sim.plan import Options
 from sim.platter import Survival
 from sim.provision import Provision
 from sim.streams import End, StreamSockets, Way, pair
 from sim.tier2_buggify import Buggify
 from sim.tier2_clock import WorldClock, seed_scheduler
+from sim.tier2_disks import Disks
 from sim.tier2_ground import Traits, configured, members_by_number
 from sim.tier2_log import CommonLog, contradiction
 from sim.tier2_machine import Machine
@@ -50,13 +51,10 @@ CLUSTER_ID: Final = 0xC1
 MEMBER_ID: Final = 1
 """The first member's id; the others follow."""
 PLATTER: Final = Kind(21, "platter", ("hash",))
-_ERRORS: Final[dict[str, Literal["", "read", "write", "sync"]]] = {
-    "": "", "read": "read", "write": "write", "sync": "sync",
-}  # fmt: skip
 SPLITS: Final = 0.02
 
 
-class Tier2Cluster:
+class Tier2Cluster(Disks):
     """Members 0 to size - 1, and what clients reach them by."""
 
     def __init__(self, world: World, options: Options) -> None:
@@ -76,7 +74,7 @@ class Tier2Cluster:
             stop=partial(self.crash, survival="all"),
         )
         self.provision.rest_us = options.duration_ms * 1000
-        self.truth = Truth(world, _believed, self.provision.changed)
+        self.truth = Truth(world, self._holds, self.provision.changed)
         self.network = Network(
             world, count, delay_us=options.link_ms * 1000, datagrams=options.datagrams
         )
@@ -108,7 +106,11 @@ class Tier2Cluster:
     # Clients.
 
     def ask(self, member: int, op: Op, deadline_ms: int, then: Callable[[Result], None]) -> None:
-        """See Endpoint."""
+        """See Endpoint. Who removes a member begins with one whose disk was damaged."""
+        if isinstance(op, Admin) and op.what == "member_remove":
+            members = self.provision.members()
+            damaged = (number for number in members if self.machines[number].is_damaged)
+            op = op._replace(target=next(damaged, op.target))
         self.endpoint.ask(self._stand_in(member), op, deadline_ms, then)
 
     def watch(self, member: int, spec: WatchSpec, sink: Callable[[Seen], None]) -> WatchStream:
@@ -118,11 +120,8 @@ class Tier2Cluster:
     def _stand_in(self, member: int) -> int:
         """A member whose disk was damaged stays away for good: its clients go to the next one."""
         wanted = self.provision.turn_to(member)
-        for step in range(self.size):
-            number = (wanted + step) % self.size
-            if not self.machines[number].is_lost:
-                return number
-        return wanted
+        others = sorted(self.provision.voters(), key=lambda number: (number - wanted) % self.size)
+        return next((each for each in (wanted, *others) if not self.machines[each].is_lost), wanted)
 
     # Members.
 
@@ -152,7 +151,7 @@ class Tier2Cluster:
         """See Cluster."""
         self.points.pop(member, None)
         if not point:
-            self.machines[member].disk.faults.power_loss_at = None
+            self.disarm(member)
         if point == "disk":
             self.power_loss(member, hits, then)
         elif point:
@@ -180,44 +179,6 @@ class Tier2Cluster:
         self.machines[member].clock.stall(ms * 1000)
         self.pause(member, on=True)
         self.world.after(ms, partial(self.pause, member, on=False))
-
-    # Disks.
-
-    def disk_slow(self, member: int, operation_ms: int) -> bool:
-        """See Cluster."""
-        self.machines[member].traits.slow_us = operation_ms * 1000
-        return True
-
-    def disk_fail(self, member: int, what: str) -> bool:
-        """See Cluster."""
-        self.machines[member].disk.faults.next_error = _ERRORS[what]
-        return True
-
-    def disk_full(self, member: int, *, full: bool) -> bool:
-        """See Cluster."""
-        disk = self.machines[member].disk
-        disk.faults.capacity_bytes = disk.used_bytes if full else None
-        return True
-
-    def disk_lie(self, member: int, *, lying: bool) -> bool:
-        """See Cluster."""
-        self.machines[member].disk.faults.lying_sync = lying
-        return True
-
-    def damage(self, member: int, what: str, file: str, *, at_permille: int, bit: int) -> bool:
-        """See Cluster."""
-        damaged = sum(machine.is_damaged for machine in self.machines)
-        most = (min(self.options.members, len(self.provision.members())) - 1) // 2
-        if not self.machines[member].is_damaged and damaged >= most:
-            return False
-        return self.machines[member].damage(what, file, at_permille=at_permille, bit=bit)
-
-    def power_loss(self, member: int, operations: int, then: Callable[[], None]) -> bool:
-        """See Cluster."""
-        machine = self.machines[member]
-        machine.disk.faults.power_loss_at = machine.disk.operations + max(1, operations)
-        machine.when_power_goes = then
-        return True
 
     def clients_blocked(self, member: int, *, on: bool) -> None:
         """See Cluster."""
@@ -294,6 +255,7 @@ class Tier2Cluster:
                 self.points[machine.number] = (point, hits - 1, then)
             else:
                 del self.points[machine.number]
+                self.world.mark(f"ended at {point}")
                 then()
         if self.options.buggify and self.buggify.fires(point, machine):
             self.world.mark(f"buggify {point}")
@@ -326,7 +288,7 @@ class Tier2Cluster:
         """The first invariant that broke, or end of a member that nobody gave reason for."""
         if self.log.broken is None and self.faults:
             self.log.broken = AssertionError(self.faults[0])
-        return self.log.broken
+        return self.truth.broken or self.log.broken
 
     def contradiction(self) -> AssertionError | None:
         """The first state of a serving member that contradicts itself."""
@@ -405,6 +367,9 @@ class Tier2Cluster:
         machine = self.machines[member]
         return machine.ground.reached if machine.ground is not None and machine.serves else None
 
+    def _holds(self, member_id: int, entry: Entry) -> bool:
+        return self.machines[member_id - MEMBER_ID].has_durably(entry)
+
     # Making.
 
     def _machine(self, number: int) -> Machine:
@@ -471,15 +436,8 @@ class Tier2Cluster:
     def _arrive(self, member: int, end: End, address: str) -> None:
         machine = self.machines[member]
         ground = machine.ground
-        if machine.is_off():
-            end.die(machine.is_off)
-        elif ground is None or not ground.sockets.connect(end, address):
-            end.abort()
-
-
-def _believed(_member_id: int, _entry: Entry) -> bool:
-    """What disks hold for good is tier 1's to look at: here it is bytes."""
-    return True
+        if ground is None or machine.is_off() or not ground.sockets.connect(end, address):
+            end.refuse(machine.is_off)
 
 
 def live(world: World, options: Options, script: Callable[[Tier2Cluster], Awaitable[None]]) -> None:

@@ -16,8 +16,12 @@ import apsw
 import trio
 from attrs import define, field
 
+from core.ids import Index, Term
 from core.members import Member
-from net.replicator import Replicator
+from net.journal import PACK, Frame, Journal
+from net.journal.layout import decode_frame, frame_bytes
+from net.journal.scan import segment_path
+from net.replicator import Entry, Replicator
 from net.telemetry import INFO, Logger, Sink
 from server.config import Config
 from server.ground import Running
@@ -28,7 +32,7 @@ from sim.network import Network
 from sim.perfect_messages import kind_of
 from sim.platter import Survival
 from sim.streams import StreamSockets
-from sim.tier2_ground import SimGround, Traits
+from sim.tier2_ground import DATA, SimGround, Traits
 from sim.vfs import SimVfs
 from sim.world import CRASH, START, TURN, MemberClock, World
 
@@ -97,12 +101,18 @@ class Machine:
     lines: deque[str] = field(factory=lambda: deque[str](maxlen=LINES_KEPT))
     fatal: str = ""
     """Why the last life ended by itself, in its own words; "" if it did not."""
+    journal: Journal | None = None
+    """That of the life that runs, or ran last."""
     when_power_goes: Callable[[], None] | None = None
     """Ends the member, in the middle of the operation that the power goes in."""
     is_damaged: bool = False
     """Whether somebody changed durable bytes behind the member's back: it may refuse to serve."""
     is_refused: bool = False
-    """Whether the last life ended before it served, by its own word."""
+    """Whether the last life ended by its own word before it served, or because of the damage."""
+    _last_index: int = 0
+    """The end of the journal when the last life that served was ended."""
+    _held_index: int = 0
+    """The same, when it was damaged: until it has shown that it still has all that."""
     _survival: Survival | None = None
     _scope: trio.CancelScope | None = None
     _starts: bool = False
@@ -149,6 +159,8 @@ class Machine:
         assert self.ground is not None, "no life is under way"
         assert self._scope is not None, "no life is under way"
         self.world.note(CRASH, self.number, survival)
+        if self.running is not None:
+            self._last_index = self.running.opened.driver.journal.last_index
         self._survival = survival
         self.ground.is_dead = True
         self.disk.power_off()
@@ -159,6 +171,23 @@ class Machine:
         self.ground.sockets.power_off(self.is_off)
         self._scope.cancel()
         self.surroundings.woken()
+
+    def has_durably(self, entry: Entry) -> bool:
+        """Whether its disk holds an entry for good: in its journal, or in the store before it.
+
+        One whose disk was damaged had what it had.
+        """
+        index, journal = Index(entry.index), self.journal
+        if self.is_damaged or journal is None or index > journal.last_index:
+            return self.is_damaged
+        if index < journal.first_index:
+            return True
+        segment, offset, seed = journal.locate(index)
+        path = segment_path(f"{DATA}/journal", segment)
+        image = self.disk.platter(path, offset, frame_bytes(len(entry.payload)))
+        found = decode_frame(image, 0, seed)
+        frame = Frame(PACK, Term(entry.term), index, entry.payload)
+        return found is not None and found[0] == frame
 
     def stop(self, grace_ms: int) -> None:
         """Ask the member to stop, as SIGTERM does."""
@@ -177,6 +206,7 @@ class Machine:
         paths = [path for path in self.disk.paths() if path.endswith(SUFFIXES[file])]
         if not any(self.disk.image(path) for path in paths):
             return False
+        self._held_index = max(self._held_index, self._last_index)
         if self._scope is not None:
             # It was ended a moment ago, and its last life is still being folded up.
             self._when_over = partial(self._damage, what, file, at_permille, bit)
@@ -207,12 +237,21 @@ class Machine:
         """The parts stand; the first turn comes next."""
         running.opened.driver.verify_packs = True
         self.running = running
+        self.journal = running.opened.driver.journal
         if self.ground is not None:
             self.ground.sockets.reactor = running.reactor
         self.is_refused = False
         applied = running.opened.driver.node.state.applied_index
         self.world.note(START, self.number, self.lives, applied)
         self.surroundings.began(self, running)
+        if running.opened.driver.journal.last_index >= self._held_index:
+            self._held_index = 0
+        else:
+            # Damage to the last records looks like a torn write. Who lost what it acknowledged and
+            # does not know is no member: its operator, who knows, keeps it away.
+            self.world.mark("damage taken for a torn write")
+            self.end("all")
+            self.is_refused = True
 
     def rested(self) -> None:
         """The member has nothing more to do now: write down where it is, if that is news."""
@@ -292,11 +331,13 @@ class Machine:
         ground.vfs.unregister()
         disk = self.disk
         self.disk = disk.restart(self._survival or "all")
+        for met in sorted(disk.met):
+            self.world.mark(f"disk met {met}")
         self._survival = None
         self._scope = None
         self.ground = None
         if not is_dead and code != EXIT_OK:
-            self.is_refused = running is None
+            self.is_refused = running is None or self.is_damaged
             self.surroundings.ended(self, disk)
         when_over, self._when_over = self._when_over, None
         if when_over is not None:

@@ -3,7 +3,7 @@
 Rule of this file: it is the network's client side and decides nothing about workloads. Each member
 has a few connections that all clients share, as grpc shares a channel; one that is lost is made
 anew at the next call. An operation is answered once: by the member, by the connection's end, or by
-its deadline; the last two say `Unknown`.
+its deadline; the last two say `Unknown`, but for a connection that never stood: nobody was asked.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,9 @@ from typing import Protocol
 from attrs import define, field
 
 from sim.history import Seen, WatchSpec
-from sim.ops import Admin, Op, Result, Unknown
+from sim.ops import NO_CONNECTION, Admin, Op, Result, Unknown
 from sim.streams import End
+from sim.wire_codes import UNAVAILABLE, UNTAKEN
 from sim.wire_http2 import Http2Client
 from sim.wire_words import (
     TARGETED,
@@ -34,7 +35,10 @@ CHANNELS = 2
 """Connections to one member for calls; as many again for watches."""
 RECV_BYTES = 64 << 10
 KEEPALIVE_MS = 3_000
-"""A connection with calls on it that is silent for so long is asked for a sign of life."""
+"""A connection with calls on it that is silent for so long is asked for a sign of life.
+
+One on which nobody has said a word by then is given up.
+"""
 KEEPALIVE_TIMEOUT_MS = 1_500
 
 Then = Callable[[Result], None]
@@ -54,6 +58,7 @@ class Channel:
     def __init__(self, world: World, end: End, address: str) -> None:
         self._world = world
         self._heard_us = world.now_us
+        self._has_stood = False
         self.http2 = Http2Client()
         self.address = address
         self.is_lost = False
@@ -93,6 +98,7 @@ class Channel:
                     self._lose("the member closed the connection")
                     return
                 self._heard_us = self._world.now_us
+                self._has_stood = True
                 self.http2.feed(data)
         except ConnectionResetError as error:
             self._lose(str(error))
@@ -105,7 +111,9 @@ class Channel:
         """Find out, now and then, whether anybody is still there."""
         if self.is_lost:
             return
-        if len(self.http2) and self._world.now_us - self._heard_us >= KEEPALIVE_MS * 1000:
+        if not self._has_stood:
+            self.close()
+        elif len(self.http2) and self._world.now_us - self._heard_us >= KEEPALIVE_MS * 1000:
             self.http2.ping()
             self.flush()
             self._world.after(KEEPALIVE_TIMEOUT_MS, partial(self._judge, self._heard_us))
@@ -119,10 +127,12 @@ class Channel:
             self._look()
 
     def _lose(self, reason: str) -> None:
+        reason = self._end.error or reason
         if not self.is_lost:
             self.is_lost = True
+            never_stood = self._end.error == NO_CONNECTION
             self._end.close()
-            self.http2.lost(reason)
+            self.http2.lost(reason, code=UNTAKEN if never_stood else UNAVAILABLE)
 
 
 @define(eq=False)

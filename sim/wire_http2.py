@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from attrs import define, field
 
 from net.http2.headers import HeaderDecoder
+from sim.wire_codes import UNAVAILABLE, UNTAKEN
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
@@ -21,6 +22,7 @@ END_STREAM = ACK = 1
 END_HEADERS = 4
 INITIAL_WINDOW, FRAME_BYTES, CANCEL = 65_535, 16_384, 8
 STREAM_WINDOW = 1 << 20
+REFUSED_STREAM = 7
 NO_TABLE = b"\x20"
 """What the first header block after the server's SETTINGS begins with: its table has no room."""
 
@@ -107,12 +109,12 @@ class Http2Client:
             stream.is_slow = is_slow
             self._grant(stream_id, stream, 0)
 
-    def lost(self, text: str) -> None:
-        """The connection is gone: every call ends as gRPC says it."""
+    def lost(self, text: str, *, code: int = UNAVAILABLE) -> None:
+        """The connection is gone: every call ends as gRPC says it, or with that code."""
         streams, self._streams = self._streams, {}
         self.is_going = True
         for stream in streams.values():
-            stream.sink.ended(14, text)
+            stream.sink.ended(code, text)
 
     def ping(self) -> None:
         """Ask for a sign of life."""
@@ -156,7 +158,8 @@ class Http2Client:
                 self._headers(stream_id, flags, payload)
             case 3:
                 code = int.from_bytes(payload, "big")
-                self._end(stream_id, 14, f"the server reset the stream with {code}")
+                ended = UNTAKEN if code == REFUSED_STREAM else UNAVAILABLE
+                self._end(stream_id, ended, f"the server reset the stream with {code}")
             case 4:
                 if not flags & ACK:
                     self._settings(payload)
@@ -229,7 +232,7 @@ class Http2Client:
     def _go_away(self, last: int) -> None:
         self.is_going = True
         for stream_id in [each for each in self._streams if each > last]:
-            self._end(stream_id, 14, "the server is going away")
+            self._end(stream_id, UNTAKEN, "the server is going away")
 
     def _more_room(self, stream_id: int, size: int) -> None:
         if stream_id:

@@ -41,6 +41,7 @@ from sim.ops import (
     TxnResult,
     Unknown,
 )
+from sim.wire_codes import UNTAKEN
 
 KV, LEASE = "/etcdserverpb.KV/", "/etcdserverpb.Lease/"
 MAINTENANCE, CLUSTER = "/etcdserverpb.Maintenance/", "/etcdserverpb.Cluster/"
@@ -51,7 +52,7 @@ TARGETED = (
 )  # fmt: skip
 """Administration of a member that is named by its id."""
 
-PROOFS = frozenset({3, 5, 6, 7, 8, 9, 11, 12, 16})
+PROOFS = frozenset({3, 5, 6, 7, 8, 9, 11, 12, 16, UNTAKEN})
 """gRPC codes that etcd gives before anything is applied, or as the answer itself."""
 
 _SIGNS = {

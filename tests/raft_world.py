@@ -119,7 +119,7 @@ class Member:
                 self.disk.drop_to(persist.drop_to)
             elif self.full or refused:
                 refused = refused or persist.sequence
-                self._inbox.append(raft.PersistRefused(persist.sequence))
+                self._inbox.append(raft.PersistRefused(persist.sequence, self.disk.applied_index))
             else:
                 self.disk.waiting.append(persist)
         if self.disk.waiting and not self._syncing:

@@ -156,10 +156,11 @@ class RaftEngine:
                     self._following.read(token)
             case raft.LinkUp(peer) | raft.LinkDown(peer):
                 self._link(peer, up=isinstance(given, raft.LinkUp))
-            case raft.PersistRefused(sequence):
+            case raft.PersistRefused(sequence, durable):
                 self._withdraw(sequence)
+                self._cut(min(durable, replica.applied))
             case raft.SnapshotTaken():
-                self._cut(given.index)
+                self._cut(self._spared(given.index))
             case raft.SnapshotSent(peer, well):
                 self._leading.follower(peer).got_snapshot(replica.now_ms, well=well)
             case raft.SnapshotReceived():
@@ -313,12 +314,17 @@ class RaftEngine:
 
     # Snapshots and the disk.
 
-    def _cut(self, index: int) -> None:
-        """Let go of the log behind what the store holds durably, but for a little."""
-        replica, log, config = self._replica, self._replica.log, self._replica.config
+    def _spared(self, index: int) -> int:
+        """Return where to cut a log that the store holds up to an index: a little is kept."""
+        replica, config = self._replica, self._replica.config
         upto = min(index, replica.applied)
-        if log.size_bytes <= config.kept_bytes:
+        if replica.log.size_bytes <= config.kept_bytes:
             upto = min(upto, replica.applied - config.kept_entries)
+        return upto
+
+    def _cut(self, upto: int) -> None:
+        """Let go of the log behind what the store holds durably."""
+        replica, log = self._replica, self._replica.log
         if log.cut(upto):
             replica.membership.cut(upto)
             replica.out.persist.append(Persist(0, drop_to=upto))

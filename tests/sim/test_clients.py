@@ -7,7 +7,7 @@ from attrs import define, field
 from sim.clients import Ask, Await, Clients, CloseWatch, Memory, OpenWatch, Performance, Sleep
 from sim.history import NEVER_US, History, Seen, WatchSpec
 from sim.menu import LEADER
-from sim.ops import Failed, Op, Put, PutDone, Range, RangeDone, Result, Unknown
+from sim.ops import NO_CONNECTION, Failed, Op, Put, PutDone, Range, RangeDone, Result, Unknown
 from sim.plan import Item, Options
 from sim.recorder import Recorder
 from sim.world import World
@@ -250,6 +250,17 @@ def test_the_world_s_faults_are_not_the_clients_business() -> None:
     on.until(100)
     assert on.ops() == []
     assert on.clients.counts == {}
+
+
+def test_a_client_that_nobody_listens_to_backs_off_and_stays_who_it_is() -> None:
+    on = stage(SCRIPT, client(5, "put"), client(5, "put"))
+    on.until(5)
+    on.answer(0, Failed(NO_CONNECTION))
+    on.until(54)
+    assert len(on.ops()) == 1
+    on.until(55)
+    on.answer(1, PutDone(2))
+    assert len({call.process for call in on.history.calls}) == 1
 
 
 def test_a_client_backs_off_while_what_it_asks_comes_to_nothing() -> None:

@@ -2,12 +2,21 @@
 
 import pytest
 
-from sim.menu import DISHES, GROUPS, MEMBERSHIP, MEMBERSHIP_DISHES, MENU, wrong
+from sim.menu import (
+    DISHES,
+    GROUPS,
+    MEMBERSHIP,
+    MEMBERSHIP_DISHES,
+    MENU,
+    WHOLE_DISHES,
+    wrong,
+)
 
 
 def test_every_dish_has_a_name_of_its_own_and_a_known_group() -> None:
-    assert len(MENU) == len(DISHES) + len(MEMBERSHIP_DISHES)
+    assert len(MENU) == len(DISHES) + len(WHOLE_DISHES) + len(MEMBERSHIP_DISHES)
     assert {dish.group for dish in DISHES} == set(GROUPS)
+    assert {dish.group for dish in WHOLE_DISHES} == {"disk"}
     assert {dish.group for dish in MEMBERSHIP_DISHES} == {MEMBERSHIP}
 
 

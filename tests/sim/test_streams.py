@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from sim.ops import NO_CONNECTION
 from sim.streams import WINDOW_BYTES, End, Way, cut, pair
 from sim.world import World
 
@@ -98,4 +99,22 @@ def test_a_machine_that_is_off_answers_once_it_is_on_again() -> None:
     near.send(b"and now?")
     world.run_until(2_000_000)
     with pytest.raises(ConnectionResetError):
+        near.recv(100)
+
+
+@pytest.mark.parametrize("is_off_at_first", [True, False])
+def test_who_dials_where_nobody_listens_hears_it_once_the_machine_is_on(
+    is_off_at_first: bool,
+) -> None:
+    world, near, far, *_ = connected()
+    is_off = is_off_at_first
+    far.refuse(lambda: is_off)
+    world.run_until(1_000_000)
+    if is_off_at_first:
+        assert near.recv(100) is None
+    is_off = False
+    if is_off_at_first:
+        near.send(b"and now?")
+    world.run_until(2_000_000)
+    with pytest.raises(ConnectionResetError, match=NO_CONNECTION):
         near.recv(100)

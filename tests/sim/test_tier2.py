@@ -2,9 +2,10 @@
 
 import pytest
 
-from sim.ops import Failed, Op, Put, PutDone, Range, RangeDone, Txn, Unknown
+from sim.ops import NO_CONNECTION, Failed, Op, Put, PutDone, Range, RangeDone, Txn, Unknown
 from sim.platter import Survival
 from sim.tier2_clock import seed_scheduler
+from sim.wire import CHANNELS
 from tests.processes import told_everywhere
 from tests.tier2_world import Told, play
 
@@ -31,7 +32,7 @@ def test_a_member_that_ended_comes_back_with_all_it_acknowledged(survival: Survi
         await told.pass_ms(1_000)
         found = await told.ask(Range(KEY))
         acknowledged = [each.rev for each in told.answers if isinstance(each, PutDone)]
-        lost = [each for each in told.answers if isinstance(each, Unknown)]
+        lost = [each for each in told.answers if isinstance(each, Unknown | Failed)]
         assert isinstance(found, RangeDone)
         assert acknowledged
         assert lost
@@ -45,14 +46,16 @@ def test_a_machine_without_power_tells_nobody_a_killed_process_does() -> None:
     async def script(told: Told, survival: Survival) -> None:
         told.cluster.start(0)
         await told.pass_ms(500)
+        for _ in range(CHANNELS):
+            await told.ask(Range(KEY))
         told.cluster.ask(0, Put(KEY, "1"), 700, told.answers.append)
-        await told.pass_ms(1)
+        await told.pass_ms(0)
         told.cluster.crash(0, survival)
         await told.pass_ms(100)
 
     async def killed(told: Told) -> None:
         await script(told, "all")
-        assert told.answers == [Unknown("[Errno 104] connection reset by peer")]
+        assert told.answers == [Unknown("connection reset by peer")]
 
     async def dark(told: Told) -> None:
         await script(told, "none")
@@ -62,6 +65,15 @@ def test_a_machine_without_power_tells_nobody_a_killed_process_does() -> None:
 
     play(killed)
     play(dark)
+
+
+def test_a_connection_that_never_stood_proves_that_nobody_was_asked() -> None:
+    async def script(told: Told) -> None:
+        told.cluster.ask(0, Put(KEY, "1"), 700, told.answers.append)
+        await told.pass_ms(100)
+        assert told.answers == [Failed(NO_CONNECTION)]
+
+    play(script)
 
 
 def test_an_error_that_proves_something_is_told_apart_from_one_that_does_not() -> None:

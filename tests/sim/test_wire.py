@@ -114,6 +114,29 @@ def test_a_lost_connection_ends_every_call() -> None:
     assert heard.end == (14, "gone")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        frame(7, payload=bytes(8)),
+        frame(3, stream_id=1, payload=(7).to_bytes(4, "big")),
+    ],
+)
+def test_a_call_that_the_server_says_it_never_began_is_proved_not_applied(said: bytes) -> None:
+    client, heard = Http2Client(), Heard()
+    client.call(RANGE.decode(), heard)
+    client.feed(said)
+    assert heard.end is not None
+    assert isinstance(refusal(*heard.end), Failed)
+
+
+def test_a_stream_that_the_server_resets_for_another_reason_proves_nothing() -> None:
+    client, heard = Http2Client(), Heard()
+    client.call(RANGE.decode(), heard)
+    client.feed(frame(3, stream_id=1, payload=(2).to_bytes(4, "big")))
+    assert heard.end is not None
+    assert isinstance(refusal(*heard.end), Unknown)
+
+
 def test_nonsense_from_the_server_is_told() -> None:
     client = Http2Client()
     with pytest.raises(WireError):
