@@ -25,6 +25,8 @@ SLOW_RATE: Final = 4
 """Slow items a second of a workload: more than its clients come to."""
 SLOW_NUMBERS: Final = 1 << 30
 """What they are numbered by is above it."""
+SETTLE_MS: Final = 11_000
+"""So long after the healing the last things are asked: from then on answers are owed."""
 HASHES: Final = 3
 """How often, in the end, every member is asked for its hash: leases may still end in between."""
 HASH_MS: Final = 700
@@ -118,10 +120,9 @@ def witnesses(first: int, members: int) -> list[Item]:
 
 def last_items(options: Options, healed_ms: int) -> list[Item]:
     """Return what is asked when everything has been whole for a while."""
-    items = [
-        item._replace(time_ms=item.time_ms - options.duration_ms + healed_ms)
-        for item in final_items(options)
-    ]
+    last = final_items(options)
+    shift_ms = healed_ms + SETTLE_MS - last[0].time_ms
+    items = [item._replace(time_ms=item.time_ms + shift_ms) for item in last]
     begin_ms = items[-1].time_ms + 2 * HASH_MS
     items += [
         Item(begin_ms + turn * HASH_MS, "client", member, "admin.hash", {"member": member})
