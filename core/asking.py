@@ -19,8 +19,13 @@ class Questions:
 
     __slots__ = ("_early", "_open", "newest")
 
-    def __init__(self) -> None:
-        self.newest = 0
+    def __init__(self, first: int) -> None:
+        """Number questions from behind `first`: drawn anew in each life, so that none comes twice.
+
+        A leader may answer at last what a member asked before it crashed: that is no answer to what
+        it asks now.
+        """
+        self.newest = first
         """The number of the last question."""
         self._open: dict[int, tuple[object, bool]] = {}
         self._early: list[tuple[int, Reply]] = []

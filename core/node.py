@@ -85,13 +85,14 @@ class Node:
         self._sequence = 0
         self._waiting: dict[int, object] = {}
         self._expiries: dict[int, int] = {}
-        self._rounds = Rounds()
+        first = config.origin >> 1  # Leaves room to count, in the 64 bits that a number has.
+        self._rounds = Rounds(first)
         self._parked: dict[int, list[Asked]] = {}
         self._slices = Slices()
         self._patience = Patience(
             request_ms=config.request_timeout_ms, election_ms=config.election_timeout_ms
         )
-        self._questions = Questions()
+        self._questions = Questions(first)
         self.membership = Membership(config, self._order)
         self._physical: list[tuple[int, object, Answer]] = []
         self._alarm_proposed = False

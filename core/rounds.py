@@ -19,8 +19,13 @@ class Rounds:
 
     __slots__ = ("_gathered", "_under_way", "_waiting", "newest")
 
-    def __init__(self) -> None:
-        self.newest = 0
+    def __init__(self, first: int) -> None:
+        """Number rounds from behind `first`: drawn anew in each life, so that none comes twice.
+
+        A leader may answer at last what a member asked before it crashed: that index is older than
+        what the member reads now.
+        """
+        self.newest = first
         """The number of the last round begun."""
         self._gathered: list[Asked] = []
         self._under_way: dict[int, list[Asked]] = {}

@@ -1,5 +1,7 @@
 """A core that shares its log: unknown fates, leaders that come and go, a state from elsewhere."""
 
+from attrs import evolve
+
 from core.answers import LeaseKeepAliveAnswer, LeaseTimeToLiveAnswer
 from core.codec import ProposalId, Proposed
 from core.effects import AskLeader, Effect, EndStream, Notify, Propose, ReadIndex, Reply
@@ -93,10 +95,29 @@ def test_a_follower_passes_lease_questions_on_and_answers_what_it_is_told() -> N
     node = Node(State(), CONFIG)
     assert replies(node.step(Deposed(1, leader=5))) == []
     (asked,) = node.step(Asked("client", LeaseKeepAlive(9)))
-    assert asked == AskLeader(1, 5, LeaseKeepAlive(9))
+    assert isinstance(asked, AskLeader)
+    assert asked[1:] == (5, LeaseKeepAlive(9))
     answer = LeaseKeepAliveAnswer(3, 9, 10)
-    assert replies(node.step(LeaderTold(1, answer))) == [("client", answer)]
-    assert replies(node.step(LeaderTold(1, answer))) == []
+    assert replies(node.step(LeaderTold(asked.number, answer))) == [("client", answer)]
+    assert replies(node.step(LeaderTold(asked.number, answer))) == []
+
+
+def test_what_was_asked_in_another_life_answers_nothing_in_this_one() -> None:
+    lives = [Node(State(), evolve(CONFIG, origin=origin)) for origin in (7 << 40, 5 << 40)]
+    rounds: list[int] = []
+    questions: list[int] = []
+    for node in lives:
+        node.step(Deposed(1, leader=5))
+        (question,) = node.step(Asked("lease", LeaseKeepAlive(9)))
+        assert isinstance(question, AskLeader)
+        assert list(node.step(Asked("read", Range(b"k")))) == []
+        (read,) = node.begin_reads()
+        rounds.append(read.round)
+        questions.append(question.number)
+    newer = lives[1]
+    assert replies(newer.step(LeaderTold(questions[0], LeaseKeepAliveAnswer(3, 8, 10)))) == []
+    assert replies(newer.step(ReadReady(rounds[0], 0))) == []
+    assert len(replies(newer.step(ReadReady(rounds[1], 0)))) == 1
 
 
 def test_a_question_is_lost_with_the_leader_it_went_to() -> None:

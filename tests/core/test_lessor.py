@@ -175,8 +175,8 @@ def test_who_follows_renews_nothing_and_says_so() -> None:
     node = Node(state, CONFIG)
     node.step(Ticked(0))
     node.step(Asked("client", LeaseKeepAlive(1)))
-    node.begin_reads()
-    (reply,) = node.step(ReadReady(1, 0))
+    (asked,) = node.begin_reads()
+    (reply,) = node.step(ReadReady(asked.round, 0))
     assert isinstance(reply, Reply)
     assert reply.answer == NO_LEADER
     assert node.lessor.next_due_ms() is None
@@ -191,8 +191,8 @@ def test_a_keepalive_that_waits_for_an_expiry_is_told_when_the_leader_steps_down
         node.step(Ticked(now_ms))
     (proposal,) = node.step(Ticked(2_000))
     node.step(Asked("client", LeaseKeepAlive(1)))
-    node.begin_reads()
-    assert list(node.step(ReadReady(1, 0))) == []
+    (asked,) = node.begin_reads()
+    assert list(node.step(ReadReady(asked.round, 0))) == []
     (reply,) = node.step(Deposed(3))
     assert isinstance(reply, Reply)
     assert reply.answer == NO_LEADER
@@ -207,7 +207,7 @@ def test_a_keepalive_of_no_lease_is_answered_with_no_time() -> None:
     node = Node(State(), CONFIG)
     node.step(Elected(1))
     node.step(Asked("client", LeaseKeepAlive(8)))
-    node.begin_reads()
-    (reply,) = node.step(ReadReady(1, 0))
+    (asked,) = node.begin_reads()
+    (reply,) = node.step(ReadReady(asked.round, 0))
     assert isinstance(reply, Reply)
     assert reply.answer == LeaseKeepAliveAnswer(1, 8, 0)
