@@ -202,9 +202,9 @@ class MemberClock:
         self.rate_ppm = ppm
 
     def stall(self, for_us: int) -> None:
-        """Stop both clocks for a while."""
+        """Stop both clocks for a while, from now on; stalls that overlap do not add up."""
         self._rebase()
-        self._since_us = max(self._since_us, self.world.now_us) + for_us
+        self._since_us = max(self._since_us, self.world.now_us + for_us)
 
     def step_wall(self, by_us: int) -> None:
         """Set the wall clock forward or back."""
