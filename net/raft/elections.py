@@ -59,11 +59,11 @@ class Elections:
         """Whether a leader was heard so lately that this member helps nobody against it."""
         return now_ms - self.heard_ms < self.timing.election_ms
 
-    def canvass(self, now_ms: int, me: int, term: int) -> None:
+    def canvass(self, now_ms: int, term: int) -> None:
         """Ask the others whether they would vote in a term."""
         self.wait(now_ms)
         self.canvassing = term
-        self._supporters = {me}
+        self._supporters.clear()
 
     def supported(self, member: int, term: int) -> None:
         """A voter would."""

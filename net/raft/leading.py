@@ -236,7 +236,7 @@ class Leading:
 
     def withdraw(self, keep: int) -> None:
         """The entries behind an index are gone from here; other members may hold them."""
-        alone = len(self.replica.membership.members) == 1
+        alone = [*self.replica.membership.members] == [self.replica.me]
         for index in [index for index in self._tokens if index > keep]:
             self.replica.out.resolved.append(Outcome(self._tokens.pop(index), refused=alone))
 

@@ -79,6 +79,13 @@ class Membership:
         """Whether a member votes."""
         return self.members.get(member, False)
 
+    def may_vote(self, member: int, commit: int) -> bool:
+        """Whether a member votes, or did until a change that may not be committed."""
+        if self.votes(member) or self.changed_at <= commit:
+            return self.votes(member)
+        before = self._changes[-2][1] if len(self._changes) > 1 else self._ground
+        return before.get(member, False)
+
     def appended(self, entry: Entry) -> bool:
         """An entry is in the log; whether it changes anything."""
         change = change_of(entry.payload)

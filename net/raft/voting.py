@@ -57,9 +57,14 @@ class Voting:
         return not self.elections.is_content(replica.now_ms)
 
     def may_campaign(self) -> bool:
+        """Whether this member may lead. One that its own log removes may, until that is committed.
+
+        The others may not have that entry: then they need the vote of this member, whose log is
+        longer, and without a campaign of its own nobody ever led. Thesis of Raft, 4.2.2.
+        """
         replica = self.replica
-        votes = replica.membership.votes(replica.me)
-        return votes and not replica.installing and replica.term_is_durable
+        may_vote = replica.membership.may_vote(replica.me, replica.commit)
+        return may_vote and not replica.installing and replica.term_is_durable
 
     def patience_ends(self) -> None:
         """No leader was heard: canvass, and with support campaign."""
@@ -69,7 +74,9 @@ class Voting:
             return
         replica.leader = 0
         term = replica.term + 1
-        elections.canvass(replica.now_ms, replica.me, term)
+        elections.canvass(replica.now_ms, term)
+        if replica.membership.votes(replica.me):
+            elections.supported(replica.me, term)
         if elections.has_support(replica.membership.majority):
             self.campaign(handed=False)
             return

@@ -127,7 +127,9 @@ class Wrapped:
     # Electing.
 
     def campaign(self) -> None:
-        """See Inner."""
+        """See Inner. The library leads only where it votes: not while its removal is uncommitted."""
+        if not self._replica.membership.votes(self._replica.me):
+            return
         life = self._ready()
         others = [each for each in self._replica.membership.voters if each != self._replica.me]
         for each in others:

@@ -11,8 +11,14 @@ The rule of this file: a plan is a file beside it and needs no generator, so it 
                                once its successor was erased
     two_snapshots_in_...       of two snapshots that came in one turn only the newest was kept, and
                                the engine wanted the other
+    leader_removes_itself_...  a leader with its own removal in its log, uncommitted, never campaigned
+                               again, and nobody else could be elected over so long a log
+    answer_of_another_life     a leader answered at last what a member had asked before it crashed,
+                               and that answered what the member had just asked under the same number
+    stalls_that_overlap        the simulator let a clock stand still for the sum of its stalls, long
+                               after all was healed
 
-The last two were shrunk with what had been wrong put back, and fail so: the first where
+The two of snapshots were shrunk with what had been wrong put back, and fail so: the first where
 `StagedRows.take_over` names no dead rows, the second where `Driver._snapshot_arrived` first clears
 what is staged.
 """
