@@ -206,7 +206,9 @@ class LinkProxy:
         # No connection is made while either direction is dead.
         await there.open.wait()
         await back.open.wait()
-        far_reader, far_writer = await asyncio.wait_for(self._dial(connection), DIAL_S)
+        # `wait_for` may swallow a cancellation that comes just when the connection does.
+        async with asyncio.timeout(DIAL_S):
+            far_reader, far_writer = await self._dial(connection)
         connection.writers.append(far_writer)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pump(reader, far_writer, there))
