@@ -127,7 +127,7 @@ class Wrapped:
     # Electing.
 
     def campaign(self) -> None:
-        """See Inner. The library leads only where it votes: not while its removal is uncommitted."""
+        """See Inner. The library leads only where it votes: not while a removal is uncommitted."""
         if not self._replica.membership.votes(self._replica.me):
             return
         life = self._ready()

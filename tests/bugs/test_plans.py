@@ -11,10 +11,10 @@ The rule of this file: a plan is a file beside it and needs no generator, so it 
                                once its successor was erased
     two_snapshots_in_...       of two snapshots that came in one turn only the newest was kept, and
                                the engine wanted the other
-    leader_removes_itself_...  a leader with its own removal in its log, uncommitted, never campaigned
-                               again, and nobody else could be elected over so long a log
-    answer_of_another_life     a leader answered at last what a member had asked before it crashed,
-                               and that answered what the member had just asked under the same number
+    leader_removes_itself_...  a leader with its own removal in its log, uncommitted, never
+                               campaigned again, and nobody else could be elected over so long a log
+    answer_of_another_life     a leader answered at last what a member had asked before it
+                               crashed, and so answered what it asked under that number now
     stalls_that_overlap        the simulator let a clock stand still for the sum of its stalls, long
                                after all was healed
 
