@@ -109,7 +109,7 @@ class _Whole:
         """Run against members of our own."""
         size = self.asked.load.members
         slots = size + (Need.SPARE in nemeses.needs)
-        registry = Registry(token_hex(2))
+        registry = Registry(token_hex(3))
         try:
             network = self._network(registry, slots)
             # Before the first thread of grpc is there: threads live where their maker did.

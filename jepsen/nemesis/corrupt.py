@@ -124,8 +124,9 @@ def _judge(cluster: Cluster, number: int, what: str) -> str:
 
 
 def _reason(said: str) -> str:
-    """Why it says that it does not start: of its last line, and of a log line what matters."""
-    line = said.splitlines()[-1]
+    """Why it says that it does not start: its panic, or its last line, of which what matters."""
+    lines = said.splitlines()
+    line = next((each for each in lines if each.startswith("panic: ")), lines[-1])
     try:
         entry = cast(object, json.loads(line))
     except ValueError:
