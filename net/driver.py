@@ -8,7 +8,6 @@ INV-REPLY-AFTER-PERSIST: an answer to a command leaves only after its pack is du
 the engine hands a pack out for applying only after `Persisted`.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 
@@ -57,10 +56,9 @@ from net.turns import Io as Io
 from net.turns import Job as Job
 from net.turns import JobDone as JobDone
 from net.turns import Synced as Synced
+from net.unsynced import Unsynced
 
 DEFAULT_PACE = Pace()
-LONE_BYTES_MAX = 4_096
-"""A batch up to here may be a lone client's: what comes meanwhile is little."""
 TICK_MS = 50
 """How often time alone makes a turn: lease deadlines are this sharp."""
 
@@ -94,12 +92,7 @@ class Driver:
         self._packs = Packs(node.config.origin, node.config.request_timeout_ms)
         self._raft_inputs: list[raft.RaftInput] = [raft.Tick()]
         self._reads: list[raft.ReadIndex] = []
-        self._unsynced: deque[tuple[int, int, Callable[[], None] | None]] = deque()
-        """(batch number, the engine's sequence or 0, what waits for it) in order."""
-        self._appended = 0
-        self._unsynced_bytes = 0
-        """Of packs, appended since the last sync was asked for."""
-        self._syncing = False
+        self._unsynced = Unsynced()
         self._checkpointing = False
         self._emptying = False
         self._preparing = False
@@ -160,11 +153,8 @@ class Driver:
             self._scrubs.worked(effects, began_us, self.clock_us())
             self._perform(effects, now_ms)
         self._keep_house(now_ms)
-        if self._unsynced and not self._syncing:
-            self._syncing = True
-            io.sync = self._appended
-            io.is_lone = len(self._unsynced) == 1 and self._unsynced_bytes <= LONE_BYTES_MAX
-            self._unsynced_bytes = 0
+        if self._unsynced and not self._unsynced.is_syncing:
+            self._unsynced.ask(io, is_awaited=self._awaits_disk())
         if self._letters.asked:
             self._letters.tell(io)
         io.busy = (has_work and node.has_work()) or bool(self._raft_inputs)
@@ -254,7 +244,7 @@ class Driver:
         packs.release(now_ms)
         self._raft_inputs += self._reads
         self._reads.clear()
-        if self._syncing or not (packs.waiting or packs.changes):
+        if self._unsynced.is_syncing or not (packs.waiting or packs.changes):
             return
         self.metrics.batch_commands.observe(len(packs.waiting) + len(packs.changes))
         self._raft_inputs += packs.make()
@@ -324,10 +314,9 @@ class Driver:
             self._raft_inputs.append(raft.PersistRefused(persist.sequence, durable))
             self._letters.withdraw(persist.sequence)
             return False
-        self._unsynced.append((self._appended, persist.sequence, None))
         size_bytes = sum(len(frame.payload) + 32 for frame in frames)
         self.metrics.wal_write_bytes += size_bytes
-        self._unsynced_bytes += size_bytes
+        self._unsynced.add(persist.sequence, size_bytes=size_bytes)
         return True
 
     def append_switch(self, generation: int, index: int, then: Callable[[], None]) -> bool:
@@ -337,7 +326,7 @@ class Driver:
         """
         if not self._append([StoreSwitch(generation, Index(index)).frame()]):
             return False
-        self._unsynced.append((self._appended, 0, then))
+        self._unsynced.add(0, then)
         return True
 
     def _append(self, frames: list[Frame]) -> bool:
@@ -351,7 +340,7 @@ class Driver:
         except DiskFull:
             self._note_full()
             return False
-        self._appended += 1
+        self._unsynced.appended += 1
         return True
 
     def _note_full(self) -> None:
@@ -363,14 +352,16 @@ class Driver:
             self.on_disk_full()
 
     def _sync_done(self, given: Synced) -> None:
-        self._syncing = False
-        while self._unsynced and self._unsynced[0][0] <= given.batch:
-            _, sequence, then = self._unsynced.popleft()
+        for sequence, then in self._unsynced.done(given.batch):
             if sequence:
                 self._letters.persisted(self._io, sequence)
                 self._raft_inputs.append(raft.Persisted(sequence))
             if then is not None:
                 then()
+
+    def _awaits_disk(self) -> bool:
+        """Whether something follows here once all is durable, before others say anything."""
+        return self._letters.is_holding or sum(self.engine.members.values()) <= 1
 
     def _resolved(self, outcome: raft.Outcome, now_ms: int) -> None:
         if outcome.refused and not self.disk_full and self._packs.take_back(outcome.token, now_ms):
@@ -427,7 +418,7 @@ class Driver:
         mark = SnapshotMark(index, term, b"").frame()
         switch = StoreSwitch(staged.generation, index).frame()
         if self._append([mark, switch]):
-            self._unsynced.append((self._appended, 0, lambda: self._switch_to(staged)))
+            self._unsynced.add(0, lambda: self._switch_to(staged))
             self._staged.remove(staged)
             self._installing = None
 

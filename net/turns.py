@@ -131,7 +131,7 @@ class Io:
     __slots__ = (
         "busy",
         "ended",
-        "is_lone",
+        "is_awaited", "is_lone",
         "jobs",
         "next_deadline_ms",
         "notices",
@@ -157,6 +157,8 @@ class Io:
         """If not 0: call `journal.sync` in the sync thread, then give `Synced` of this number."""
         self.is_lone = False
         """What is to be synced is one small batch, and little else can be done before it is."""
+        self.is_awaited = False
+        """Something follows from it at once, without anybody else's word."""
         self.busy = False
         """More bounded work waits: take another turn soon."""
         self.next_deadline_ms = 0

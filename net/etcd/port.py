@@ -150,6 +150,7 @@ class ClientPort:
         self._jobs: HelperJobs | None = None
         self._lone_sync = 0
         """What to sync once the turn's output is sent."""
+        self._is_lone_awaited = False
         self._done: list[DriverInput] = []
         self._notices: deque[Notify] = deque()
         self._blocked: dict[Call, None] = {}
@@ -232,7 +233,7 @@ class ClientPort:
             return False
         assert self._syncer is not None, "INV-PORT-STARTED"
         if self._syncer.here(position):
-            return True
+            return self._is_lone_awaited
         self._syncer.request(position)
         return False
 
@@ -351,7 +352,7 @@ class ClientPort:
         if io.sync:
             assert self._syncer is not None, "INV-PORT-STARTED"
             if io.is_lone:
-                self._lone_sync = io.sync
+                self._lone_sync, self._is_lone_awaited = io.sync, io.is_awaited
             else:
                 self._syncer.request(io.sync)
         for job in io.jobs:

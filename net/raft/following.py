@@ -51,11 +51,11 @@ class Following:
             return
         is_known = replica.membership.is_known or _is_founding(message)
         matches = log.matches(message.previous, message.previous_term)
-        fresh = log.fresh_of(message.entries) if matches else ()
+        fresh = log.fresh_of(message.entries if matches else ())
         truncates = bool(fresh) and fresh[0].index <= log.last_index
         if truncates and fresh[0].index <= max(inner.commit, replica.commit):
-            # No leader can say so: what is committed is in its log. Whoever sent this lies, or has
-            # lost what it knew; it is not followed, and this member is no poorer.
+            # INV-LOG-MATCHES: no leader can say so, what is committed is in its log. Whoever sent
+            # this lies, or has lost what it knew; it is not followed, and nothing is lost here.
             self.refused += 1
             return
         self.elections.heard(replica.now_ms)
