@@ -312,8 +312,10 @@ class Driver:
             self.journal.drop_to(Index(persist.drop_to))
         if not persist.sequence:
             return True
+        was_full = self.disk_full
         if refused or not self._append(frames):
-            self._raft_inputs.append(raft.PersistRefused(persist.sequence))
+            durable = self.store.durable_applied() if was_full else 0
+            self._raft_inputs.append(raft.PersistRefused(persist.sequence, durable))
             self._letters.withdraw(persist.sequence)
             return False
         self._unsynced.append((self._appended, persist.sequence, None))
@@ -363,8 +365,7 @@ class Driver:
                 then()
 
     def _resolved(self, outcome: raft.Outcome, now_ms: int) -> None:
-        may_wait = outcome.refused and not self.disk_full
-        if may_wait and self._packs.take_back(outcome.token, now_ms):
+        if outcome.refused and not self.disk_full and self._packs.take_back(outcome.token, now_ms):
             return
         sequences = self._packs.give_up(outcome.token)
         self.metrics.proposals_failed_total += len(sequences)

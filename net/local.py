@@ -78,8 +78,10 @@ class LocalEngine:
                         persists.append(self._append([self._next(payload)], [token], None))
                 case Persisted(sequence):
                     applied += self._durable(sequence)
-                case PersistRefused(sequence):
+                case PersistRefused(sequence, durable):
                     resolved += self._withdraw(sequence)
+                    if durable:
+                        persists.append(Persist(0, drop_to=durable))
                 case ReadIndex(token):
                     self._reads.append(token)
                 case ChangeMember(token, _, _):

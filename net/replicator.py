@@ -71,9 +71,14 @@ class Persisted(NamedTuple):
 
 
 class PersistRefused(NamedTuple):
-    """The disk is full: nothing of this `persist` request was written."""
+    """The disk is full: nothing of this `persist` request was written.
+
+    `durable` is not 0 where even the reserve is used up: the store holds everything up to there
+    durably, and the log must be cut there, whoever lacks it. Nothing else can make room.
+    """
 
     sequence: int
+    durable: int = 0
 
 
 @frozen

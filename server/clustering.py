@@ -88,6 +88,7 @@ class Peering(TypedDict):
     election_ms: int
     learners_max: int
     catchup_entries: int
+    has_library_decide: bool
 
 
 def peering(read: Reader, name: str) -> tuple[Peering, tuple[Notice, ...]]:
@@ -116,6 +117,7 @@ def peering(read: Reader, name: str) -> tuple[Peering, tuple[Notice, ...]]:
         election_ms=election_ms,
         learners_max=read.number("max-learners", least=0, most=100),
         catchup_entries=read.number("snapshot-catchup-entries", least=1, most=CATCHUP_MOST),
+        has_library_decide=read.text("raft-engine") == "pysyncobj",
     )
     return fields, notices
 

@@ -101,6 +101,8 @@ class Config:
     learners_max: int
     catchup_entries: int
     """Of the log, kept for members that lag."""
+    has_library_decide: bool
+    """Whether pysyncobj takes Raft's decisions, not this program."""
     quota_bytes: int
     txn_ops_max: int
     request_bytes_max: int

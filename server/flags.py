@@ -301,6 +301,15 @@ _CLUSTER: Final = Section(
             "Learners a cluster may have.",
             other_names=("experimental-max-learners",),
         ),
+        Flag(
+            "raft-engine",
+            "text",
+            "own",
+            "What decides votes, commits and sending: Trine, or the library pysyncobj. A member's "
+            "own affair: members may differ, and each restart may choose anew.",
+            is_native=True,
+            choices=("own", "pysyncobj"),
+        ),
         Flag("peer-cert-file", "text", "", "Certificate shown to members (PEM)."),
         Flag("peer-key-file", "text", "", "Private key of --peer-cert-file (PEM)."),
         Flag(

@@ -25,9 +25,9 @@ from net.peers.peers import MemberPeers
 from net.peers.snapshots import Snapshots
 from net.peers.staging import Stager
 from net.raft.engine import RaftEngine
-from net.raft.inner import Timing
+from net.raft.makers import maker
 from net.raft.membership import Membership
-from net.raft.replica import RaftConfig
+from net.raft.replica import RaftConfig, Timing
 from net.replicator import Entry, LogBounds, Replicator
 from net.store.batch import Identity
 from net.telemetry import Logger
@@ -93,6 +93,7 @@ def raft_engine(config: Config, bits: Callable[[int], int]) -> Engine:
             base=(before, journal.term_at(before)),
             entries=(Entry(*each) for each in entries),
             chance=Random(bits(64)),
+            make=maker(has_library_decide=config.has_library_decide),
         )
 
     return make

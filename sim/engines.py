@@ -6,6 +6,7 @@ elects itself and is looked at by the truth; a member alone needs neither.
     engine     members    elects            judged by
     perfect    any        the ledger        the ledger
     raft       any        the engine        the truth
+    pysyncobj  any        the engine        the truth
     local      one        nobody            its own journal
 """
 
@@ -19,8 +20,8 @@ from core.settings import NodeConfig
 from net.local import LocalEngine
 from net.raft import wire
 from net.raft.engine import RaftEngine
-from net.raft.inner import Timing
-from net.raft.replica import RaftConfig
+from net.raft.makers import maker
+from net.raft.replica import RaftConfig, Timing
 from net.replicator import Entry, LogBounds, Replicator
 from sim import perfect_messages
 from sim.ledger import Ledger
@@ -58,14 +59,17 @@ def engine_of(
     match options.engine:
         case "local":
             return LocalEngine(member_id, bounds)
-        case "raft":
+        case "raft" | "pysyncobj":
             config = RaftConfig(
                 member_id,
                 Timing(HEARTBEAT_MS, ELECTION_MS),
                 kept_entries=KEPT_ENTRIES,
                 kept_bytes=KEPT_BYTES,
             )
-            engine = RaftEngine(config, bounds, base=base, entries=entries, chance=chance())
+            make = maker(has_library_decide=options.engine == "pysyncobj")
+            engine = RaftEngine(
+                config, bounds, base=base, entries=entries, chance=chance(), make=make
+            )
             return Watched(engine, member_id, truth)
         case _:
             perfect = PerfectEngine(
@@ -95,7 +99,7 @@ def node_config(options: Options, member_id: int, origin: int) -> NodeConfig:
         election_timeout_ms=0 if alone else ELECTION_MS,
         name=f"m{member_id}",
         client_urls=(client_url(member_id),),
-        are_members_fixed=options.engine != "raft",
+        are_members_fixed=not options.is_raft,
         learners_max=LEARNERS_MAX,
     )
 
@@ -130,4 +134,4 @@ def change_asked(op: Admin) -> MembersChange | None:
 
 def kind_of(options: Options) -> Callable[[bytes], str]:
     """Return what names the engine's messages, for traces."""
-    return wire.kind_of if options.engine == "raft" else perfect_messages.kind_of
+    return wire.kind_of if options.is_raft else perfect_messages.kind_of

@@ -14,8 +14,8 @@ cut every 20 entries or packs of 200 bytes reach in a minute what defaults reach
 
 Tier 2, whose members have files, gets faults of the disk more often, and each kind now and then.
 
-The engine raft is never drawn. Where it is asked for, members (1 to 7), spare machines and changes
-of membership are drawn beside the rest, from streams of their own.
+The engines of Raft are never drawn. Where one is asked for, members (1 to 7), spare machines and
+changes of membership are drawn beside the rest, from streams of their own.
 """
 
 from bisect import bisect
@@ -37,7 +37,7 @@ from sim.menu import (
     Dish,
 )
 from sim.ops import Json
-from sim.plan import Item, Options, Plan
+from sim.plan import RAFT_ENGINES, Item, Options, Plan
 from sim.plan_file import options_of
 from sim.workloads.catalogue import WORKLOADS, named
 from sim.workloads.draw import Draw, chosen, client_items, watcher_items
@@ -153,7 +153,7 @@ def draw_options(chance: Random, given: Mapping[str, object], *, tier: int) -> O
             for intent in workload.intents
             if dice.random() < 0.6
         )
-    if given.get("engine") == "raft":
+    if given.get("engine") in RAFT_ENGINES:
         _draw_for_raft(dice, drawn, given)
     return options_of(drawn, Options())
 

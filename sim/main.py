@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 GROUPS: Final = (
     "message", "partition", "clock", "process", "disk", "operations", "client", "membership",
 )  # fmt: skip
-ENGINES: Final = ("perfect", "raft", "local")
+ENGINES: Final = ("perfect", "raft", "pysyncobj", "local")
 EXIT_VERDICT: Final = 1
 EXIT_HARNESS: Final = 2
 SEEDS: Final = 1000

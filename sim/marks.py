@@ -33,6 +33,7 @@ from sim.ops import (
     TxnResult,
     Unknown,
 )
+from sim.plan import RAFT_ENGINES
 from sim.run import Run
 
 
@@ -160,7 +161,7 @@ _CONNECTED: Final = ("fault noise",)
 
 def expected(tier: int, engine: str = "") -> tuple[str, ...]:
     """Return the marks that a batch of a tier, and of an engine if only one is run, has to hit."""
-    never = _CONNECTED if engine == "raft" else ()
+    never = _CONNECTED if engine in RAFT_ENGINES else ()
     marks = (mark for mark in MARKS.values() if mark.tier <= tier)
     return tuple(mark.name for mark in marks if mark.name not in never)
 

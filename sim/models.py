@@ -293,6 +293,8 @@ class StoreModel:
         self.batches.clear()
         return self.durable.index
 
+    durable_applied = checkpoint
+
     def snapshot(self) -> Rows:
         """Return a copy of what is committed."""
         rows = self.durable.copy()

@@ -150,10 +150,11 @@ class PerfectEngine(FixedMembership):
                 self._peers[peer].is_linked = False
                 if peer == self.leader:
                     self._lose_offered()
-            case raft.PersistRefused(sequence):
+            case raft.PersistRefused(sequence, durable):
                 self._withdraw(sequence)
+                self._cut(min(durable, self._applied))
             case raft.SnapshotTaken():
-                self._cut(given.index)
+                self._cut(min(given.index, self._applied) - KEPT_ENTRIES)
             case raft.SnapshotSent(peer, well):
                 self._peers[peer].got_snapshot(now_ms, well=well)
             case raft.SnapshotReceived():
@@ -439,9 +440,8 @@ class PerfectEngine(FixedMembership):
             self._out.resolved.append(Outcome(self._tokens.pop(index), refused=False))
         self._follow(self.term, 0)
 
-    def _cut(self, index: int) -> None:
+    def _cut(self, keep_from: int) -> None:
         """Let go of the log behind what the store holds durably."""
-        keep_from = min(index, self._applied) - KEPT_ENTRIES
         if self._log.cut(keep_from):
             self._out.persist.append(Persist(0, drop_to=keep_from))
             self._ledger.world.mark("log cut")

@@ -4,11 +4,14 @@ Rule of this file: shapes and their JSON. First line: seed, tier, workload, opti
 item a line, ordered by time. Dropping any item leaves a valid plan: that is what shrinking does.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from attrs import evolve, field, frozen
 
 from sim.ops import Json
+
+RAFT_ENGINES: Final = ("raft", "pysyncobj")
+"""Engines whose members elect a leader and change; in the second, that library decides."""
 
 
 class Item(NamedTuple):
@@ -31,7 +34,7 @@ class Options:
 
     members: int = 3
     engine: str = "perfect"
-    """perfect, local (one member) or raft."""
+    """perfect, local (one member), or one of Raft's."""
     spares: int = 0
     """Machines that are no members at first; changes of membership make them so."""
     workload: str = "register"
@@ -68,6 +71,11 @@ class Options:
     """Fault groups that are on: message, partition, clock, process, disk, operations, client."""
     bug: str = ""
     """A planted bug's name, of `sim.planted`."""
+
+    @property
+    def is_raft(self) -> bool:
+        """Whether members elect who leads, and change."""
+        return self.engine in RAFT_ENGINES
 
 
 @frozen

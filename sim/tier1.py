@@ -93,7 +93,7 @@ class Tier1Cluster:
         faultpoint.install(None)
         if options.engine == "perfect":
             self.ledger.begin()
-        elif options.engine == "raft":
+        elif options.is_raft:
             payloads = founding_payloads(founders(options.members))
             for machine in self.members[: options.members]:
                 machine.disk.found(payloads)

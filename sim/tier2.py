@@ -403,7 +403,7 @@ class Tier2Cluster(Disks):
             self,
             None if alone else self._engine,
             None if alone else self.network,
-            founders(options.members) if options.engine == "raft" else (),
+            founders(options.members) if options.is_raft else (),
             kind_of(options),
         )
 

@@ -56,9 +56,9 @@ class Disks:
 
     def damage(self, member: int, what: str, file: str, *, at_permille: int, bit: int) -> bool:
         """See Cluster."""
-        damaged = sum(machine.is_damaged for machine in self.machines)
-        most = (min(self.options.members, len(self.provision.voters())) - 1) // 2
-        if not self.machines[member].is_damaged and damaged >= most:
+        voters = self.provision.voters()
+        damaged = {each for each in voters if self.machines[each].is_damaged} | {member}
+        if len(damaged) > (min(self.options.members, len(voters)) - 1) // 2:
             return False
         return self.machines[member].damage(what, file, at_permille=at_permille, bit=bit)
 

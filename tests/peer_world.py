@@ -28,8 +28,7 @@ from net.peers.peers import MemberPeers
 from net.peers.snapshots import Snapshots
 from net.peers.staging import Stager
 from net.raft.engine import RaftEngine
-from net.raft.inner import Timing
-from net.raft.replica import RaftConfig
+from net.raft.replica import RaftConfig, Timing
 from net.replicator import Entry, LogBounds, Replicator
 from net.store.batch import Identity
 from net.telemetry import SILENT

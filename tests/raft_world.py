@@ -10,13 +10,15 @@ import heapq
 import random
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import ClassVar
 
 from attrs import define, field
 
 from net import replicator as raft
 from net.changes import change_of
-from net.raft.engine import RaftEngine
+from net.raft.engine import Make, RaftEngine
 from net.raft.membership import changed
+from net.raft.own import Own
 from net.raft.replica import RaftConfig
 from net.replicator import Change, Configuration, Entry, LogBounds
 from tests.raft_disk import Disk
@@ -75,6 +77,7 @@ class Member:
             base=disk.base,
             entries=list(disk.entries),
             chance=random.Random(f"{world.seed}/{self.id}/{self.life}"),
+            make=RaftWorld.make,
         )
         self._due_us = 0
         self.step(raft.Tick())
@@ -116,7 +119,7 @@ class Member:
                 self.disk.drop_to(persist.drop_to)
             elif self.full or refused:
                 refused = refused or persist.sequence
-                self._inbox.append(raft.PersistRefused(persist.sequence))
+                self._inbox.append(raft.PersistRefused(persist.sequence, self.disk.applied_index))
             else:
                 self.disk.waiting.append(persist)
         if self.disk.waiting and not self._syncing:
@@ -238,6 +241,9 @@ class Link:
 
 class RaftWorld:
     """So many members, started; every random choice comes from the seed."""
+
+    make: ClassVar[Make] = Own
+    """What decides in all engines."""
 
     def __init__(
         self,

@@ -97,14 +97,19 @@ class Journal:
         """Open the journal of a directory, or begin one there, and make its content durable.
 
         Raises JournalDamaged if bytes that had been synced are gone, and DiskFull if there is no
-        room for a first segment. Cost: one read of all segments, two fdatasyncs.
+        room for a first segment. A later opening without room is not recorded: what is there can
+        be read, and dropping some of it makes room. Cost: one read of all segments, two fdatasyncs.
         """
         recovery = recover(disk, directory, segment_bytes=segment_bytes)
         journal = cls(disk, directory, recovery)
         try:
             opened = journal._latest.get(OPENING)
             openings = 1 if opened is None else opened.index + 1
-            journal.append([Frame(OPENING, Term(0), Index(openings), _NOTHING)])
+            try:
+                journal.append([Frame(OPENING, Term(0), Index(openings), _NOTHING)])
+            except DiskFull:
+                if opened is None:
+                    raise
             journal.sync()
         except BaseException:
             journal._close_files()

@@ -1,7 +1,6 @@
 """When a member campaigns: after silence of a leader, and only if a majority would vote for it.
 
-Rule of this file: times and counts. The library's own timeouts are next to nothing: it campaigns
-when it is let, and never else.
+Rule of this file: times and counts.
 A member that canvasses changes nothing of itself or others: one that comes back from a partition
 cannot depose a leader, and one without a majority raises no term.
 """
@@ -10,7 +9,7 @@ from typing import Protocol
 
 from attrs import define, field
 
-from net.raft.inner import Timing
+from net.raft.replica import Timing
 
 
 class Chance(Protocol):

@@ -1,22 +1,22 @@
-"""The Raft engine: pysyncobj behind the replication port, wrapped so that none of its holes shows.
+"""The Raft engine behind the replication port; what decides in it is behind `net.raft.inner`.
 
 Rule of this file: the order within a step. Inputs one by one, each with its consequences; then
-elections, the library's tick, reads, what is committed, one persist, and the messages, each with
+elections, commits and entries, reads, what is committed, one persist, and the messages, each with
 the persist that it waits for. Without clock, chance, files, threads and sockets of its own; any
 exception out of it ends the member.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from net import replicator as raft
-from net.raft import guards
 from net.raft.elections import Chance, Elections
 from net.raft.followers import Follower
 from net.raft.following import Following
+from net.raft.inner import Inner
 from net.raft.leading import Handover, Leading
-from net.raft.library import Message as Said
 from net.raft.log import RaftLog
 from net.raft.membership import Membership
+from net.raft.own import Own
 from net.raft.reads import Asker
 from net.raft.replica import RaftConfig, Replica
 from net.raft.voting import Voting
@@ -42,8 +42,8 @@ from net.raft.wire import (
 )
 from net.replicator import Configuration, Entry, LogBounds, Outcome, Persist, RaftOutput, Role
 
-RENEW_ENTRIES = 2_000
-"""A follower's library begins anew so that it lags no further than this."""
+Make = Callable[[Replica, Leading], Inner]
+"""Makes what decides, for one life."""
 OWED_MS = 500
 """How often a term that the disk had no room for is written again."""
 
@@ -59,6 +59,7 @@ class RaftEngine:
         base: tuple[int, int],
         entries: Iterable[Entry],
         chance: Chance,
+        make: Make = Own,
     ) -> None:
         log = RaftLog(base, entries)
         applied = max(bounds.applied_index, log.base_index)
@@ -67,22 +68,20 @@ class RaftEngine:
         self._book: dict[int, Follower] = {}
         self._linked: set[int] = set()
         self._replica = Replica(
-            config, chance, log, Membership(bounds.members, known), bounds.hard_state, applied,
-            applied, self._library_sends, self._library_leads,
-        )  # fmt: skip
+            config, log, Membership(bounds.members, known), bounds.hard_state, applied, applied
+        )
+        self._replica.heed_log()
         self._elections = Elections(config.timing, chance)
         self._leading = Leading(self._replica, self._book)
         self._following = Following(self._replica, self._elections, self._linked)
         self._voting = Voting(self._replica, self._elections, self._linked)
+        self._replica.inner = make(self._replica, self._leading)
         self._started = False
         self._owed_ms = 0
         self._held: list[tuple[int, bytes]] = []
         """Proposals that wait for the end of a handover."""
         self.refused_frames = 0
         """Frames that were no messages."""
-        self._replica.enter(0)
-        self._replica.rebuild()
-        self._replica.leave()
         self._known = (self._replica.term, 0, False)
         self._role = Role(*self._known)
 
@@ -131,9 +130,7 @@ class RaftEngine:
         if replica.inner.is_leader:
             self._leading.begin_rounds()
         self._persist()
-        out = self._whole()
-        replica.leave()
-        return out
+        return self._whole()
 
     # Inputs.
 
@@ -144,8 +141,6 @@ class RaftEngine:
                 self._receive(peer, data)
             case raft.Persisted(sequence):
                 replica.persisted(sequence)
-                if replica.inner.is_leader:
-                    self._leading.count()
             case raft.Propose(token, payload):
                 self._propose(token, payload)
             case raft.ReadIndex(token):
@@ -155,10 +150,11 @@ class RaftEngine:
                     self._following.read(token)
             case raft.LinkUp(peer) | raft.LinkDown(peer):
                 self._link(peer, up=isinstance(given, raft.LinkUp))
-            case raft.PersistRefused(sequence):
+            case raft.PersistRefused(sequence, durable):
                 self._withdraw(sequence)
+                self._cut(min(durable, replica.applied))
             case raft.SnapshotTaken():
-                self._cut(given.index)
+                self._cut(self._spared(given.index))
             case raft.SnapshotSent(peer, well):
                 self._leading.follower(peer).got_snapshot(replica.now_ms, well=well)
             case raft.SnapshotReceived():
@@ -170,10 +166,7 @@ class RaftEngine:
             case raft.ChangeMember():
                 self._change(given)
             case raft.Tick():
-                if replica.inner.is_leader:
-                    self._leading.dirty = True
-                elif replica.applied - replica.inner.origin > RENEW_ENTRIES:
-                    self._renew()
+                pass
 
     def _notice(self) -> None:
         """See whether term, leader or configuration changed, and do what follows from it."""
@@ -184,22 +177,10 @@ class RaftEngine:
             replica.leader = 0
         if self._known[2] and not leads:
             self._end_leading()
-        known = (inner.term, replica.leader, leads)
+        known = (replica.term, replica.leader, leads)
         if known != self._known:
             self._following.lose_leader()
             self._known = known
-            if leads:
-                self._leading.settle()
-        if replica.must_rebuild and not leads:
-            self._renew()
-
-    def _renew(self) -> None:
-        """Have a follower's library begin anew, with all that is applied behind it.
-
-        It goes through what is committed only when it leads, and then at once: that must not be
-        much, and nothing of it cut.
-        """
-        self._replica.rebuild()
 
     def _end_leading(self) -> None:
         self._leading.end()
@@ -228,8 +209,6 @@ class RaftEngine:
         (self._linked.add if up else self._linked.discard)(peer)
         if replica.inner.is_leader:
             (self._leading.linked if up else self._leading.leaves)(peer)
-            self._leading.settle()
-            self._leading.dirty = True
         elif up:
             self._following.linked_again(peer)
         elif peer == replica.leader:
@@ -255,7 +234,7 @@ class RaftEngine:
             return
         is_member = peer in replica.membership.members
         if message.term > term and is_member and isinstance(message, Newer | Ack | Ping | Pong):
-            replica.inner.deliver(peer, guards.newer_term(message.term))
+            replica.inner.follow(peer, message.term)
             replica.leader = 0
         elif isinstance(message, Canvass | AskVote | Support | Vote | StepUp):
             self._voting.take(peer, message)
@@ -288,28 +267,6 @@ class RaftEngine:
             leading.offered(peer, message)
         elif isinstance(message, Ask):
             leading.asked(peer, message)
-
-    # What the library does.
-
-    def _library_leads(self) -> None:
-        self._leading.begin()
-
-    def _library_sends(self, peer: int, said: Said) -> None:
-        replica = self._replica
-        match said["type"]:
-            case "append_entries":
-                self._leading.sends(peer, said)
-            case "next_node_idx":
-                pass  # What a member acknowledges is not for the library to say: G4.
-            case "request_vote":
-                self._voting.ask_vote(peer, said)
-            case "response_vote":
-                self._elections.wait(replica.now_ms)
-                replica.send(peer, Vote(said["term"]))
-            case "timeout_now":
-                self._leading.steps_up(peer)
-            case kind:
-                raise AssertionError(f"INV-LIBRARY-TAMED: it sends {kind}")
 
     # Leadership on its way.
 
@@ -348,19 +305,22 @@ class RaftEngine:
 
     # Snapshots and the disk.
 
-    def _cut(self, index: int) -> None:
-        """Let go of the log behind what the store holds durably, but for a little."""
-        replica, log, config = self._replica, self._replica.log, self._replica.config
+    def _spared(self, index: int) -> int:
+        """Return where to cut a log that the store holds up to an index: a little is kept."""
+        replica, config = self._replica, self._replica.config
         upto = min(index, replica.applied)
-        if log.size_bytes <= config.kept_bytes:
+        if replica.log.size_bytes <= config.kept_bytes:
             upto = min(upto, replica.applied - config.kept_entries)
+        return upto
+
+    def _cut(self, upto: int) -> None:
+        """Let go of the log behind what the store holds durably."""
+        replica, log = self._replica, self._replica.log
         if log.cut(upto):
             replica.membership.cut(upto)
             replica.out.persist.append(Persist(0, drop_to=upto))
             if replica.inner.is_leader:
                 self._leading.cut()
-            else:
-                self._renew()
 
     def _snapshot(self, given: raft.SnapshotReceived) -> None:
         replica, log = self._replica, self._replica.log
@@ -373,7 +333,8 @@ class RaftEngine:
         log.restart(index, term)
         replica.out.install = (index, term)
         replica.applied = replica.commit = index
-        replica.rebuild()
+        replica.heed_log()
+        replica.inner.resign()
         self._elections.wait(replica.now_ms)
 
     def _installed(self, given: raft.SnapshotInstalled) -> None:
@@ -381,7 +342,6 @@ class RaftEngine:
         replica.installing = 0
         replica.membership.restart(given.members)
         self._following.skipped(given.index)
-        replica.rebuild()
         self._elections.wait(replica.now_ms)
         if replica.leader:
             replica.send(replica.leader, Ack(replica.term, given.index, False, 0))
@@ -398,7 +358,7 @@ class RaftEngine:
     def _resign(self) -> None:
         """Follow, at once, in the same term."""
         replica = self._replica
-        replica.rebuild()
+        replica.inner.resign()
         replica.leader = 0
         self._elections.wait(replica.now_ms)
         self._notice()
@@ -410,9 +370,7 @@ class RaftEngine:
         replica, log = self._replica, self._replica.log
         if replica.installing:
             return
-        leads = replica.inner.is_leader
-        known = self._leading.known_commit if leads else replica.inner.commit
-        commit = min(known, log.durable)
+        commit = min(replica.inner.commit, log.durable)
         if commit <= replica.commit:
             return
         for entry in log.between(replica.commit + 1, commit):
@@ -422,12 +380,11 @@ class RaftEngine:
         replica.applied = replica.commit = commit
         members = replica.membership
         removed = replica.me not in members.members and members.changed_at <= commit
-        if removed and leads:
+        if removed and replica.inner.is_leader:
             self._resign()
 
     def _persist(self) -> None:
         replica = self._replica
-        replica.note_vote()
         if replica.owes_term:
             if replica.now_ms >= self._owed_ms or replica.log.has_changed:
                 replica.has_voted = True
@@ -455,14 +412,12 @@ class RaftEngine:
             transferred=out.transferred,
         )
 
-    def _next_deadline_ms(self) -> int:
+    def _next_deadline_ms(self) -> int | None:
         replica = self._replica
-        if replica.inner.is_leader:
-            due = self._leading.next_deadline_ms()
-        else:
-            due = self._elections.due_ms
+        leads = replica.inner.is_leader
+        times = [self._leading.next_deadline_ms() if leads else self._elections.due_ms]
         if self._leading.handover is not None:
-            due = min(due, self._leading.handover.due_ms)
+            times.append(self._leading.handover.due_ms)
         if replica.owes_term:
-            due = min(due, self._owed_ms)
-        return due
+            times.append(self._owed_ms)
+        return min((each for each in times if each is not None), default=None)

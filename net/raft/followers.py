@@ -23,8 +23,6 @@ class Follower:
     is_linked: bool = False
     match: int = 0
     """It holds the log durably up to here."""
-    counted: int = 0
-    """Up to here the library counts it: no further than this member itself is durable."""
     next: int = 1
     """The first entry that it was not sent."""
     told: int = -1
@@ -41,8 +39,6 @@ class Follower:
     """When it last answered one."""
     must_hear: bool = False
     """It is to be sent an Append though there is nothing to say."""
-    is_open: bool = False
-    """The library may send to it."""
     wants_snapshot: bool = False
     """What it needs is cut off."""
     snapshot_ms: int = 0
@@ -54,15 +50,23 @@ class Follower:
 
     def begin(self, now_ms: int, next_index: int) -> None:
         """A new leader knows nothing of it, and hopes that it has everything."""
-        self.match = self.counted = 0
+        self.match = 0
         self.next, self.told = next_index, -1
         self.rewound_at = self.rewound_after = self.stamp
         self.heard_ms = now_ms
         self.sent_ms = now_ms
-        self.is_open = self.wants_snapshot = False
+        self.wants_snapshot = False
         self.must_hear = True
         self.snapshot_ms = 0
         self.land_all()
+
+    def reaches(self, upto: int) -> None:
+        """It holds the log durably up to an index."""
+        if upto > self.match:
+            # It came on, as by a snapshot that the log was cut past meanwhile: the next may go.
+            self.snapshot_ms = 0
+        self.match = max(self.match, upto)
+        self.next = max(self.next, self.match + 1)
 
     def rewinds(self, upto: int, stamp: int) -> bool:
         """It answers that logs match up to some index at most: go back there, if that is news.
@@ -96,10 +100,10 @@ class Follower:
         self._flying.clear()
         self._flying_bytes = 0
 
-    @property
-    def is_flying(self) -> bool:
-        """Whether it owes an answer for entries."""
-        return bool(self._flying)
+    def gives_up(self, oldest_ms: int) -> None:
+        """Wait no longer for answers to entries, if it has said nothing since then."""
+        if self._flying and self.heard_ms <= oldest_ms:
+            self.land_all()
 
     @property
     def is_full(self) -> bool:

@@ -7,7 +7,6 @@ for is lost with that leader: a proposal that may have reached it has an unknown
 from attrs import define, field
 
 from net.changes import change_of
-from net.raft import guards
 from net.raft.elections import Elections
 from net.raft.replica import Replica
 from net.raft.wire import Ack, Append, Ask, Newcomer, Newer, Offer, Taken, Told
@@ -53,8 +52,8 @@ class Following:
         matches = log.matches(message.previous, message.previous_term)
         if replica.installing or not is_known or not matches:
             self._acked = (0, 0, 0)
-            inner.deliver(peer, guards.sign_of_life(message.term, log, origin=inner.origin))
-            self._follow(peer)
+            inner.follow(peer, message.term)
+            replica.leader = peer
             if replica.installing:
                 replica.send(peer, Ack(message.term, 0, False, message.stamp))
             elif not is_known and not message.previous:
@@ -66,18 +65,15 @@ class Following:
                 replica.send(peer, Ack(message.term, hint, True, message.stamp, its_term))
             return
         matched = max(message.previous + len(message.entries), replica.commit)
-        fresh = guards.fresh_of(log, message)
+        fresh = log.fresh_of(message.entries)
         truncates = bool(fresh) and fresh[0].index <= log.last_index
         if truncates:
             assert fresh[0].index > max(inner.commit, replica.commit), "INV-LOG-MATCHES"
-        said = guards.append(message, fresh, log, matched=matched, origin=inner.origin)
-        inner.deliver(peer, said)
-        reconfigured = truncates and replica.membership.truncated(fresh[0].index)
+            replica.membership.truncated(fresh[0].index)
+        inner.append(peer, message, fresh, matched=matched)
         for entry in fresh:
-            reconfigured |= replica.membership.appended(entry)
-        if reconfigured:
-            replica.note_change()
-        self._follow(peer)
+            replica.membership.appended(entry)
+        replica.leader = peer
         settled = min(matched, log.durable)
         if message.entries or self._is_news(message.term, matched):
             if not fresh:
@@ -96,9 +92,6 @@ class Following:
         its_term, told, at_ms = self._acked
         again_ms = at_ms + self.replica.config.timing.heartbeat_ms // 2
         return (its_term, told) != (term, matched) or self.replica.now_ms >= again_ms
-
-    def _follow(self, peer: int) -> None:
-        self.replica.leader = peer
 
     # What clients want.
 

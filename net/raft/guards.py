@@ -30,25 +30,13 @@ from collections.abc import Collection, Iterable, Sequence
 
 from attrs import define, field
 
-from net.raft.followers import Follower
 from net.raft.library import Command
 from net.raft.library import Message as Said
 from net.raft.log import RaftLog
-from net.raft.wire import Ack, Append, AskVote
+from net.raft.wire import Append, AskVote
 from net.replicator import Entry
 
 _NO_TERM = -1
-
-
-def fresh_of(log: RaftLog, message: Append) -> Sequence[Entry]:
-    """Return the entries of a message that a log does not hold, from the first one on (G2)."""
-    entries, held = message.entries, 0
-    for entry in entries:
-        index = entry.index
-        if index > log.base_index and log.term_at(index) != entry.term:
-            break
-        held += 1
-    return entries[held:] if held else entries
 
 
 def append(
@@ -80,37 +68,19 @@ def countable(matches: Iterable[int], durable: int, majority: int) -> int:
     return max(durable, ascending[-majority]) if len(ascending) >= majority else durable
 
 
-def acknowledged(follower: Follower, ack: Ack, *, limit: int, origin: int) -> list[Said]:
-    """Take an answer into the book, and return what the library is told of it (G5, G6)."""
-    follower.landed(ack.stamp)
-    if ack.differs:
-        if not follower.rewinds(ack.upto, ack.stamp):
-            return [_answer(0, rewinds=False, succeeds=False)]
-        return [_answer(follower.next - origin, rewinds=True, succeeds=False)]
-    if ack.upto > follower.match:
-        # It came on, as by a snapshot that the log was cut past meanwhile: the next may go.
-        follower.snapshot_ms = 0
-    follower.match = max(follower.match, ack.upto)
-    follower.next = max(follower.next, follower.match + 1)
-    counts = counted(follower, limit=limit, origin=origin)
-    return counts or [_restored(follower, origin=origin)]
+def heard() -> Said:
+    """Return what the library is told when a member answers."""
+    return _answer(0, rewinds=False, succeeds=False)
 
 
-def counted(follower: Follower, *, limit: int, origin: int) -> list[Said]:
+def counts(upto: int, *, origin: int) -> Said:
     """Return what the library is told of what a member holds, as far as it may count (G6)."""
-    upto = min(follower.match, limit)
-    if upto <= follower.counted:
-        return []
-    follower.counted = upto
-    return [
-        _answer(upto + 1 - origin, rewinds=False, succeeds=True),
-        _restored(follower, origin=origin),
-    ]
+    return _answer(upto + 1 - origin, rewinds=False, succeeds=True)
 
 
-def _restored(follower: Follower, *, origin: int) -> Said:
-    """A success sets the library's next index back to behind it, whatever is under way (G5)."""
-    return _answer(follower.next - origin, rewinds=True, succeeds=False)
+def goes_on(next_index: int, *, origin: int) -> Said:
+    """Return what sets the library's next index, which it moves with each success (G5)."""
+    return _answer(next_index - origin, rewinds=True, succeeds=False)
 
 
 def _answer(next_index: int, *, rewinds: bool, succeeds: bool) -> Said:
@@ -145,11 +115,6 @@ def newer_term(term: int) -> Said:
 def vote(term: int) -> Said:
     """Return what the library is told of a vote."""
     return {"type": "response_vote", "term": term}
-
-
-def step_up(term: int) -> Said:
-    """Return what the library is told when the leader hands over."""
-    return {"type": "timeout_now", "term": term}
 
 
 @define

@@ -1,163 +1,75 @@
-"""One life of the library's object, with types: what goes in, what comes out, what it knows.
+"""The seam between the engine and what decides in it: five decisions, in the engine's own words.
 
-Rule of this file: it translates calls and decides nothing. Indexes are the library's own here
-(`net.raft.library`); `net.raft.guards` stands between it and the wire in both directions.
+    whom to vote for, whether votes are enough, which index a majority holds,
+    when a leader without a majority steps down, and which entries to send next
+
+Rule of this file: shapes alone. `net.raft.own` decides by itself; `net.raft.wrapped` has pysyncobj
+decide. Both work on the log, term, vote and followers that the engine's other parts share.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
-from attrs import frozen
-from pysyncobj import SyncObj, SyncObjConf  # type: ignore[import-untyped]
-from pysyncobj.transport import Transport  # type: ignore[import-untyped]
-
-from net.raft.library import AGAIN_MS, CLOCK, NEVER_MS, Command, EngineNode, LogView, Message
-
-_LEADER = 2
-_NOBODY = EngineNode(0)
-"""Stands for the others where this member does not vote: the library elects nobody alone then."""
+from net.raft.wire import Append, AskVote
+from net.replicator import Change, Entry
 
 
-@frozen
-class Timing:
-    """How long what takes, in ms; as etcd's flags of these names."""
-
-    heartbeat_ms: int = 100
-    election_ms: int = 1000
-
-
-class _Transport(Transport):  # type: ignore[misc]  # the library has no types
-    """The library's links: what it sends goes to a function."""
-
-    def __init__(self, on_send: Callable[[int, Message], None]) -> None:
-        super().__init__(None, None, None)
-        self._on_send = on_send
-
-    def send(self, node: EngineNode, message: Message) -> bool:
-        """See Transport."""
-        self._on_send(node.number, message)
-        return True
-
-
-class Inner:
-    """The library's object. Any exception out of it ends the member."""
-
-    def __init__(
-        self,
-        me: int,
-        voters: Iterable[int],
-        view: LogView,
-        timing: Timing,
-        on_send: Callable[[int, Message], None],
-        on_leading: Callable[[], None],
-    ) -> None:
-        self.view = view
-        self.origin = view.origin
-        self._on_leading = on_leading
-        self._nodes: dict[int, EngineNode] = {}
-        self._transport: Any = _Transport(on_send)  # any: the library has no types
-        voting = sorted(voters)
-        others = [self._node(each) for each in voting if each != me]
-        conf = SyncObjConf(
-            autoTick=False,
-            appendEntriesUseBatch=True,
-            appendEntriesPeriod=AGAIN_MS,
-            appendEntriesBatchSizeBytes=Command.size_max + 1,
-            commandsWaitLeader=False,
-            commandsQueueSize=0,
-            connectionTimeout=NEVER_MS,
-            dynamicMembershipChange=True,
-            journalFile=view,
-            leaderFallbackTimeout=2 * timing.election_ms,
-            logCompactionMinEntries=NEVER_MS,
-            logCompactionMinTime=NEVER_MS,
-            onStateChanged=self._state_changed,
-            raftMaxTimeout=5 * AGAIN_MS,
-            raftMinTimeout=4 * AGAIN_MS,
-            useFork=False,
-        )
-        self._object: Any = SyncObj(
-            self._node(me),
-            others if me in voting else [_NOBODY],
-            conf,
-            nodeClass=self._node,  # pyright: ignore  # it is only ever called
-            transport=self._transport,
-        )
-
-    def _node(self, number: int) -> EngineNode:
-        if number not in self._nodes:
-            self._nodes[number] = EngineNode(number)
-        return self._nodes[number]
-
-    def _state_changed(self, _old: int, new: int) -> None:
-        if new == _LEADER:
-            self._on_leading()
-
-    # What it knows.
-
-    @property
-    def term(self) -> int:
-        """The current term."""
-        term: int = self._object.raftCurrentTerm
-        return term
+class Inner(Protocol):
+    """What decides. Its term and vote are the replica's. Any exception ends the member."""
 
     @property
     def commit(self) -> int:
-        """The commit index, in the log's numbers."""
-        commit: int = self._object.raftCommitIndex
-        return commit + self.origin
+        """Up to where a majority has the log durably, as far as is known here."""
+        ...
 
     @property
     def is_leader(self) -> bool:
         """Whether it leads."""
-        leads: bool = self._object._isLeader()
-        return leads
+        ...
 
-    def retire(self) -> None:
-        """End this life, without leaving a cycle to the garbage collector."""
-        self._transport.__dict__.clear()
-        self._object.__dict__.clear()
+    # For anybody.
 
-    # What it is told.
+    def follow(self, peer: int, term: int) -> None:
+        """Follow in a term that is not behind this one; a peer said so."""
+        ...
 
-    def deliver(self, peer: int, message: Message) -> None:
-        """Take a message."""
-        self._transport._onMessageReceived(self._node(peer), message)
+    def resign(self) -> None:
+        """Follow, in the same term: the log may have changed under it."""
+        ...
 
-    def connect(self, peer: int) -> None:
-        """Let it send to a peer; one that does not lead can only campaign with somebody there."""
-        self._transport._onNodeConnected(self._node(peer))
+    # For a follower.
 
-    def disconnect(self, peer: int) -> None:
-        """Let it send nothing more to a peer."""
-        self._transport._onNodeDisconnected(self._node(peer))
+    def append(self, peer: int, message: Append, fresh: Sequence[Entry], *, matched: int) -> None:
+        """Follow a leader: put `fresh` into the log, in the place of what is there.
 
-    def teach(self, learner: int) -> None:
-        """Have it replicate to a learner, which counts for nothing."""
-        self._transport._onReadonlyNodeConnected(self._node(learner))
+        Both logs are equal up to `matched` then; what the leader says beyond is not committed here.
+        """
+        ...
 
-    def unteach(self, learner: int) -> None:
-        """Undo `teach`."""
-        self._transport._onReadonlyNodeDisconnected(self._node(learner))
+    def asked(self, peer: int, message: AskVote) -> bool:
+        """Return whether it votes for a member."""
+        ...
 
-    def propose(self, command: Command) -> None:
-        """Append an entry, if it leads."""
-        self._object._applyCommand(command, None)
-        self._object._checkCommandsToApply()
+    # For a candidate.
 
     def campaign(self) -> None:
-        """Campaign at once, if it is connected to anybody or votes alone.
+        """Vote for itself in the next term; lead, if that is enough."""
+        ...
 
-        Its own timeouts are next to nothing: when is decided by `net.raft.elections`.
-        """
-        CLOCK.now_ms += 5 * AGAIN_MS
-        self.tick()
+    def voted(self, peer: int) -> None:
+        """A voter votes for it in this term; lead, if that is enough."""
+        ...
 
-    def tick(self) -> None:
-        """Elect, commit, send to whoever is connected."""
-        CLOCK.now_ms += 2 * AGAIN_MS
-        self._object.doTick(0.0)
+    # For a leader.
 
-    def transfer(self, target: int) -> None:
-        """Tell a member to campaign; nothing is sent to one that lacks entries."""
-        self._object.transferLeadership(self._node(target), None)
+    def propose(self, payload: bytes) -> None:
+        """Append an entry."""
+        ...
+
+    def change(self, payload: bytes, change: Change, *, counts: bool) -> None:
+        """Append an entry that changes the members; the voters too, if it counts."""
+        ...
+
+    def advance(self) -> None:
+        """Step down without a majority; else count what is held, and send what there is."""
+        ...

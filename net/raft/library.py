@@ -38,7 +38,7 @@ SUBSTITUTED = (
 )  # fmt: skip
 USED = (
     "_applyCommand", "_checkCommandsToApply", "_getLeader", "_isLeader", "doTick",
-    "raftCommitIndex", "raftCurrentTerm", "transferLeadership",
+    "raftCommitIndex",
 )  # fmt: skip
 """What is called of its object; `tests/net/raft/test_library.py` holds it to be there."""
 
@@ -183,13 +183,14 @@ class LogView(Journal):  # type: ignore[misc]  # the library has no types
     Its commit index is volatile, nothing is ever cleared, and the log is cut behind its back.
     """
 
-    def __init__(self, log: RaftLog, origin: int, term: int, vote: int) -> None:
+    def __init__(
+        self, log: RaftLog, origin: int, term: int, vote: int, on_turn: Callable[[int, int], None]
+    ) -> None:
         self._log = log
+        self._on_turn = on_turn
         self.origin = origin
         self.term = term
         self.vote = vote
-        self.has_voted = False
-        """Term or vote changed since the engine looked."""
 
     def item(self, position: int) -> Item:
         """Return an entry in the library's form."""
@@ -226,7 +227,8 @@ class LogView(Journal):  # type: ignore[misc]  # the library has no types
         raise AssertionError("INV-LIBRARY-TAMED: it clears the log")
 
     def setCurrentTerm(self, term: int, votedForNodeId: int | None) -> None:
-        self.term, self.vote, self.has_voted = term, votedForNodeId or _NOBODY, True
+        self.term, self.vote = term, votedForNodeId or _NOBODY
+        self._on_turn(self.term, self.vote)
 
     def getCurrentTerm(self) -> int:
         return self.term

@@ -6,9 +6,12 @@ persist. What is truncated is durable no longer.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from net.replicator import Entry
+
+COUNT_MAX = 1 << 12
+"""So many entries are counted together at most."""
 
 
 class RaftLog:
@@ -82,6 +85,30 @@ class RaftLog:
         if index > self.last_index:
             return False
         return index < self.base_index or self.term_at(index) == term
+
+    def fresh_of(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Return the entries that are not held, of some that follow each other, from the first on.
+
+        What is held already must truncate nothing. Cost O(entries held).
+        """
+        held = 0
+        for entry in entries:
+            if entry.index > self.base_index and self.term_at(entry.index) != entry.term:
+                break
+            held += 1
+        return entries[held:] if held else entries
+
+    def count_within(self, first: int, size_bytes: int) -> int:
+        """Return how many entries from one on are no longer than that together; at least one."""
+        position = first - self.base_index - 1
+        count = 1
+        size = len(self._entries[position].payload)
+        for entry in self._entries[position + 1 : position + COUNT_MAX]:
+            size += len(entry.payload)
+            if size > size_bytes:
+                break
+            count += 1
+        return count
 
     def retreat(self, index: int, term: int) -> int:
         """Return the newest index up to one whose term is not above a term.

@@ -1,4 +1,4 @@
-"""What all parts of one engine share: log, library object, membership, and what a step asks for.
+"""What all parts of one engine share: log, term, vote, membership, and what a step asks for.
 
 Rule of this file: state and its few verbs; who is told what is decided elsewhere. Sequences: a
 message leaves once the term is durable in which it speaks, and the entry that it vouches for.
@@ -8,13 +8,19 @@ from collections.abc import Callable
 
 from attrs import define, field, frozen
 
-from net.raft.elections import Chance
-from net.raft.inner import Inner, Timing
-from net.raft.library import CLOCK, LogView
+from net.raft.inner import Inner
 from net.raft.log import RaftLog
 from net.raft.membership import Membership
 from net.raft.wire import Message, encode
 from net.replicator import Entry, HardState, Outcome, Persist, Role
+
+
+@frozen
+class Timing:
+    """How long what takes, in ms; as etcd's flags of these names."""
+
+    heartbeat_ms: int = 100
+    election_ms: int = 1000
 
 
 def _accept_any(_payload: bytes) -> bool:
@@ -61,34 +67,28 @@ class Gathered:
 
 @define
 class Replica:
-    """One member's replica of the log, and the library's object on it."""
+    """One member's replica of the log, with its term and vote."""
 
     config: RaftConfig
-    chance: Chance
     log: RaftLog
     membership: Membership
     hard_state: HardState
     applied: int
     commit: int
     """What is known to be committed, and durable here."""
-    on_send: Callable[[int, dict[str, object]], None]
-    on_leading: Callable[[], None]
     leader: int = 0
     now_ms: int = 0
     installing: int = 0
     """The index of the snapshot that is being installed; 0 for none."""
     out: Gathered = field(factory=Gathered)
     inner: Inner = field(init=False)
+    """What decides; given once both are made."""
     _sequence: int = 0
     _term_sequence: int = 0
     """The persist that makes the term durable; all before it is."""
     _persisted: int = 0
-    _library_ms: float = 0.0
-    must_rebuild: bool = False
-    """The library's object believes in a configuration that is none."""
     has_voted: bool = False
     """Term or vote changed, and no persist has said so."""
-    _is_built: bool = False
     owes_term: bool = False
     """The disk was too full for the term."""
 
@@ -100,40 +100,28 @@ class Replica:
     @property
     def term(self) -> int:
         """The current term."""
-        return self.inner.term
+        return self.hard_state.term
+
+    @property
+    def vote(self) -> int:
+        """For whom this member voted in it; 0 for nobody."""
+        return self.hard_state.vote
 
     def enter(self, now_ms: int) -> None:
-        """Begin a step: the library's clock is this member's from here on."""
+        """Begin a step."""
         self.now_ms = now_ms
         self.out = Gathered()
-        CLOCK.now_ms = max(float(now_ms), self._library_ms)
 
-    def leave(self) -> None:
-        """End a step: what its ticks added to the library's clock stays added."""
-        self._library_ms = CLOCK.now_ms
+    def turn(self, term: int, *, vote: int) -> None:
+        """Be in a term, or vote in it: the step's persist says so, its messages wait for that."""
+        self.hard_state = HardState(term, vote, self.commit)
+        self.has_voted = True
 
-    def rebuild(self) -> None:
-        """Begin a new life of the library's object on log, term and vote: as a follower."""
-        if self._is_built:
-            self.note_vote()
-            self.inner.retire()
-        self._is_built = True
-        self.must_rebuild = False
-        if self.log.last_term > self.hard_state.term:
-            # A snapshot is of a later term, in which this member has not voted.
-            self.hard_state = HardState(self.log.last_term, 0, self.commit)
-            self.has_voted = True
+    def heed_log(self) -> None:
+        """A snapshot may be of a later term, in which this member has not voted."""
+        if self.log.last_term > self.term:
+            self.turn(self.log.last_term, vote=0)
             self.leader = 0
-        term, vote, _ = self.hard_state
-        view = LogView(self.log, self.applied - 1, term, vote)
-        self.inner = Inner(
-            self.me,
-            self.membership.voters,
-            view,
-            self.config.timing,
-            self.on_send,
-            self.on_leading,
-        )
 
     # Outgoing.
 
@@ -151,14 +139,6 @@ class Replica:
         ]
 
     # The disk.
-
-    def note_vote(self) -> None:
-        """Learn term and vote from the library's object."""
-        view = self.inner.view
-        if view.has_voted:
-            view.has_voted = False
-            self.has_voted = True
-            self.hard_state = HardState(view.term, view.vote, self.commit)
 
     def persist(self) -> None:
         """Ask for one batch of all that changed, if anything did."""
@@ -183,10 +163,6 @@ class Replica:
         if sequence <= self._term_sequence:
             self.owes_term = True
         return self.log.withdraw(sequence)
-
-    def note_change(self) -> None:
-        """The configuration is another: the library's object must begin anew with it."""
-        self.must_rebuild = True
 
     @property
     def term_is_durable(self) -> bool:

@@ -1,14 +1,13 @@
 """Votes and campaigns of one member: asked for, given, counted.
 
-Rule of this file: the library votes and is elected; here is decided what it hears of, and the
-moment in which it may campaign. Guards G7 and G13.
+Rule of this file: who is voted for and elected is decided behind the seam; here is decided what
+it hears of, and the moment in which it campaigns. Nobody helps against a leader that is alive,
+unless the leader asked for it.
 """
 
-from attrs import define, field
+from attrs import define
 
-from net.raft import guards
 from net.raft.elections import Elections
-from net.raft.library import Message as Said
 from net.raft.replica import Replica
 from net.raft.wire import AskVote, Canvass, Newer, StepUp, Support, Vote
 
@@ -20,9 +19,6 @@ class Voting:
     replica: Replica
     elections: Elections
     linked: set[int]
-    _ballots: guards.Ballots = field(factory=guards.Ballots)
-    _handed: bool = False
-    """The campaign under way is a leader's wish."""
 
     def take(self, peer: int, message: Canvass | AskVote | Support | Vote | StepUp) -> None:
         """Take a message about elections."""
@@ -37,8 +33,10 @@ class Voting:
         elif isinstance(message, AskVote):
             if message.term > term and not message.handed and not self._would_help(message.term):
                 return
-            inner.deliver(peer, guards.request_vote(message, origin=inner.origin))
-            if inner.term > term:
+            if inner.asked(peer, message):
+                elections.wait(replica.now_ms)
+                replica.send(peer, Vote(message.term))
+            if replica.term > term:
                 replica.leader = 0
         elif isinstance(message, Support):
             if replica.membership.votes(peer) and not inner.is_leader:
@@ -46,13 +44,10 @@ class Voting:
                 if elections.has_support(replica.membership.majority):
                     self.campaign(handed=False)
         elif isinstance(message, Vote):
-            voters = replica.membership.voters
-            if message.term == term and self._ballots.admits(peer, term, voters):
-                inner.deliver(peer, guards.vote(term))
-        elif message.term == term and peer == replica.leader and not inner.is_leader:
-            inner.deliver(peer, guards.step_up(term))
-            if self.may_campaign():
-                self.campaign(handed=True)
+            if message.term == term and replica.membership.votes(peer):
+                inner.voted(peer)
+        elif message.term == term and peer == replica.leader and self.may_campaign():
+            self.campaign(handed=True)
 
     def _would_help(self, term: int) -> bool:
         """Whether this member would vote in a term: it has no leader, or none alive (G13)."""
@@ -84,21 +79,14 @@ class Voting:
                 replica.send(voter, message)
 
     def campaign(self, *, handed: bool) -> None:
-        """Let the library campaign in this very moment, and at no other."""
+        """Campaign in this very moment, and at no other."""
         replica = self.replica
-        inner = replica.inner
         replica.leader = 0
-        self._handed = handed
-        others = [each for each in replica.membership.voters if each != replica.me]
-        for each in others:
-            inner.connect(each)
-        inner.campaign()
-        if not inner.is_leader:
-            for each in others:
-                inner.disconnect(each)
+        replica.inner.campaign()
         self.elections.wait(replica.now_ms)
-
-    def ask_vote(self, peer: int, said: Said) -> None:
-        """The library asks for a vote."""
-        log = self.replica.log
-        self.replica.send(peer, AskVote(said["term"], log.last_index, log.last_term, self._handed))
+        if replica.inner.is_leader:
+            return
+        last_index, last_term = replica.log.last
+        for voter in replica.membership.voters:
+            if voter in self.linked:
+                replica.send(voter, AskVote(replica.term, last_index, last_term, handed))

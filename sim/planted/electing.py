@@ -71,17 +71,19 @@ _FALLS = script(
 )
 def raft_vote_is_not_kept() -> Generator[None]:
     """For whom a member voted is not written: after a restart it votes once more."""
-    note_vote = Replica.note_vote
+    persist = Replica.persist
 
     def forgetful(self: Replica) -> None:
-        note_vote(self)
-        self.hard_state = self.hard_state._replace(vote=0)
+        persist(self)
+        asked = self.out.persist
+        if asked and (state := asked[-1].hard_state) is not None:
+            asked[-1] = evolve(asked[-1], hard_state=state._replace(vote=0))
 
     def anyway(self: Elections, _majority: int) -> bool:
         return self.canvassing > 0
 
     # Nobody asks first whether it would be voted for: few would ask for a vote that was given.
-    with swapped(Replica, "note_vote", forgetful), swapped(Elections, "has_support", anyway):
+    with swapped(Replica, "persist", forgetful), swapped(Elections, "has_support", anyway):
         yield
 
 

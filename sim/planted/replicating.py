@@ -10,11 +10,11 @@ by one, and what a disk must not forget; tier 1's truth, or a client that waits,
 from collections.abc import Generator, Sequence
 from random import Random
 
-from net.raft import guards
 from net.raft.engine import RaftEngine
 from net.raft.followers import Follower
-from net.raft.library import Message as Said
+from net.raft.following import Following
 from net.raft.log import RaftLog
+from net.raft.own import Own
 from net.raft.replica import Replica
 from net.raft.wire import Ack, Append, Message
 from net.replicator import Entry
@@ -130,22 +130,18 @@ def journal_loses_its_last_record() -> Generator[None]:
 )
 def raft_truncates_without_a_conflict() -> Generator[None]:
     """Entries that come a second time take the place of all behind them (V1)."""
+    rewinds = Follower.rewinds
 
-    def whole(log: RaftLog, message: Append) -> Sequence[Entry]:
-        return [each for each in message.entries if each.index > log.base_index]
+    def whole(self: RaftLog, entries: Sequence[Entry]) -> Sequence[Entry]:
+        return [each for each in entries if each.index > self.base_index]
+
+    def anew(self: Follower, upto: int, stamp: int) -> bool:
+        self.rewound_at = 0
+        return rewinds(self, upto, stamp)
 
     # Each answer that logs differ has a leader begin anew: else nothing comes a second time.
-    with swapped(guards, "fresh_of", whole), swapped(guards, "acknowledged", _begins_anew):
+    with swapped(RaftLog, "fresh_of", whole), swapped(Follower, "rewinds", anew):
         yield
-
-
-def _begins_anew(follower: Follower, ack: Ack, *, limit: int, origin: int) -> list[Said]:
-    if ack.differs:
-        follower.rewound_at = 0
-    return _acknowledged(follower, ack, limit=limit, origin=origin)
-
-
-_acknowledged = guards.acknowledged
 
 
 @REPLICATING.bug(
@@ -169,15 +165,11 @@ _acknowledged = guards.acknowledged
 )
 def raft_never_goes_back() -> Generator[None]:
     """A leader that is told where logs differ sends the same once more, for ever (V7)."""
-    acknowledged = guards.acknowledged
 
-    def stubborn(follower: Follower, ack: Ack, *, limit: int, origin: int) -> list[Said]:
-        if ack.differs:
-            follower.landed(ack.stamp)
-            return [guards._answer(0, rewinds=False, succeeds=False)]
-        return acknowledged(follower, ack, limit=limit, origin=origin)
+    def stubborn(_self: Follower, _upto: int, _stamp: int) -> bool:
+        return False
 
-    with swapped(guards, "acknowledged", stubborn):
+    with swapped(Follower, "rewinds", stubborn):
         yield
 
 
@@ -212,20 +204,15 @@ def raft_never_goes_back() -> Generator[None]:
 )
 def raft_commits_what_was_not_compared() -> Generator[None]:
     """A follower commits as far as the leader has, whatever its own log holds there (V3)."""
-    append = guards.append
+    append = Following.append
 
-    def trusting(
-        message: Append, fresh: Sequence[Entry], log: RaftLog, *, matched: int, origin: int
-    ) -> Said:
-        matched = max(matched, log.last_index)
-        return append(message, fresh, log, matched=matched, origin=origin)
+    def trusting(self: Following, peer: int, message: Append) -> None:
+        append(self, peer, message)
+        decides, log = self.replica.inner, self.replica.log
+        assert isinstance(decides, Own), "a bug of the engine's own decisions"
+        decides.commit = max(decides.commit, min(message.commit, log.last_index))
 
-    def hopeful(message_term: int, log: RaftLog, *, origin: int) -> Said:
-        said = sign_of_life(message_term, log, origin=origin)
-        return {**said, "commit_index": log.last_index - origin}
-
-    sign_of_life = guards.sign_of_life
-    with swapped(guards, "append", trusting), swapped(guards, "sign_of_life", hopeful):
+    with swapped(Following, "append", trusting):
         yield
 
 

@@ -25,3 +25,15 @@ def test_a_member_gets_a_second_snapshot_at_once_if_the_log_was_cut_past_the_fir
     """A leader held the next one back for ten seconds, as if the first were still being loaded."""
     plan = read_plan(Path(__file__).parent / "whole_plans" / "cut_past_a_snapshot.jsonl")
     assert not attempt(plan, tier=2).found
+
+
+def test_a_member_starts_though_its_disk_is_full_and_its_reserve_is_used_up() -> None:
+    """Its newest segment had no room for the record of the opening itself."""
+    plan = read_plan(Path(__file__).parent / "whole_plans" / "disk_full_at_start.jsonl")
+    assert not attempt(plan, tier=2).found
+
+
+def test_disks_of_a_majority_are_never_damaged_however_members_come_and_go() -> None:
+    """Two disks of five were damaged, one sound member was removed, and nobody could lead."""
+    plan = read_plan(Path(__file__).parent / "whole_plans" / "damage_after_a_removal.jsonl")
+    assert not attempt(plan, tier=2).found

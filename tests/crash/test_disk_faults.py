@@ -73,9 +73,7 @@ def full_run(seed: int) -> Counts:
             try:
                 full_life(world)
             except DISK_ERRORS as error:
-                # Only a start may find that it has no room at all.
-                is_start = world.member is not None and world.member.opened is None
-                if not world.disk.is_dead and not (is_start and world.faults.capacity_bytes):
+                if not world.disk.is_dead:
                     raise Broken(f"a full disk ended the member: {error!r}") from error
                 world.counts.ended += not world.disk.is_dead
                 world.crash()

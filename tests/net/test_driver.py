@@ -298,6 +298,15 @@ def test_the_reserve_makes_room_for_the_alarm_and_for_deletes(full: DriverWorld)
     assert same(full.replayed(), full.node.state)
 
 
+def test_without_a_reserve_the_log_that_the_store_holds_makes_room(full: DriverWorld) -> None:
+    fill(full)
+    assert full.driver.journal.first_index == 1
+    told = [full.do(DeleteRange(b"k")) for _ in range(20)]
+    assert full.driver.journal.first_index > 1
+    assert told.count(NO_SPACE) == 1
+    assert full.ask(AlarmList()) == AlarmAnswer(full.node.state.revision, [(1, 1)])
+
+
 def test_all_that_follows_a_refused_pack_is_refused(full: DriverWorld) -> None:
     faults = full.disk.faults
     faults.capacity_bytes = full.disk.used_bytes

@@ -104,6 +104,11 @@ TABLE: dict[str, list[Step]] = {
         Step([Persisted(2)], out(apply=[A])),
         Step([Propose(9, b"x")], out(written(5, Entry(3, 1, b"x")))),
     ],
+    "lets the log be cut where nothing else makes room": [
+        *LEADING,
+        Step([Propose(1, b"a")], out(written(2, A))),
+        Step([PersistRefused(2, 1)], out(Persist(0, drop_to=1), resolved=[Outcome(1, True)])),
+    ],
     "stands for election again if the disk had no room for its vote": [
         Step([Tick()], out(VOTE)),
         Step([PersistRefused(1)], out()),

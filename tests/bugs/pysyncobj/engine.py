@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 from net import replicator as raft
 from net.changes import change_of, framed, pack_of
-from net.raft.engine import RaftEngine
-from net.raft.inner import Timing
-from net.raft.replica import RaftConfig
+from net.raft.engine import Make, RaftEngine
+from net.raft.replica import RaftConfig, Timing
 from net.raft.wire import Ack, Append, AskVote, Canvass, decode
 from net.replicator import Change, ChangeKind, Entry
 from sim.models import LogImage
@@ -45,8 +44,9 @@ class Chunk(NamedTuple):
 class EngineMachine:
     """One member that runs the engine behind its port."""
 
-    def __init__(self, world: World, number: int, members: Sequence[int]) -> None:
+    def __init__(self, world: World, number: int, members: Sequence[int], make: Make) -> None:
         self.world = world
+        self._make = make
         self.number = number
         self.members = tuple(members)
         self.is_up = False
@@ -80,6 +80,7 @@ class EngineMachine:
             base=(self.log.base_index, self.log.base_term),
             entries=self.log.entries,
             chance=Random(self.number),
+            make=self._make,
         )
         self._step(raft.Tick())
 
@@ -257,12 +258,12 @@ class EngineMachine:
 
 
 @contextmanager
-def engine_world(count: int = 3, *, members: Sequence[int] = ()) -> Iterator[World]:
+def engine_world(count: int = 3, *, make: Make, members: Sequence[int] = ()) -> Iterator[World]:
     """Yield a world of machines that run the engine, all started unless members says which."""
     world = World()
     first = members or range(1, count + 1)
     for number in range(1, count + 1):
         theirs = first if number in first else ()
-        world.machines[number] = EngineMachine(world, number, theirs)
+        world.machines[number] = EngineMachine(world, number, theirs, make)
     world.start(*first)
     yield world

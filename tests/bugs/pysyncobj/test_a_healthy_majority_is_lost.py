@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from net.raft.engine import Make
 from tests.bugs.pysyncobj import schedules
 from tests.bugs.pysyncobj.engine import engine_world
 from tests.bugs.pysyncobj.stock import stock_world
@@ -21,8 +22,8 @@ def test_stock_never_catches_a_follower_up_whose_tail_differs(tmp_path: Path) ->
         assert "after" not in left
 
 
-def test_the_engine_catches_a_follower_up_whose_tail_differs() -> None:
-    with engine_world() as world:
+def test_the_engine_catches_a_follower_up_whose_tail_differs(make: Make) -> None:
+    with engine_world(make=make) as world:
         left = schedules.follower_with_another_tail(world)
         assert left[-1] == "after"
         assert list(world.machines[1].names) == left

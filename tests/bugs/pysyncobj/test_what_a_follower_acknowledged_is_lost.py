@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from net.raft.engine import Make
 from tests.bugs.pysyncobj import schedules
 from tests.bugs.pysyncobj.engine import engine_world
 from tests.bugs.pysyncobj.stock import stock_world
@@ -31,15 +32,15 @@ def test_stock_counts_the_acknowledgement_of_an_earlier_term(tmp_path: Path) -> 
         assert judge.contradictions
 
 
-def test_the_engine_holds_what_it_acknowledged_though_entries_come_twice() -> None:
-    with engine_world() as world:
+def test_the_engine_holds_what_it_acknowledged_though_entries_come_twice(make: Make) -> None:
+    with engine_world(make=make) as world:
         left = schedules.entries_sent_twice(world)
         assert left == [*(f"e{number}" for number in range(60)), "new"]
         assert world.judge.broken(left) == []
 
 
-def test_the_engine_counts_no_acknowledgement_of_an_earlier_term() -> None:
-    with engine_world(5) as world:
+def test_the_engine_counts_no_acknowledgement_of_an_earlier_term(make: Make) -> None:
+    with engine_world(5, make=make) as world:
         left = schedules.acknowledgement_of_an_earlier_term(world)
         assert left == [f"last{number}" for number in range(4)]
         assert world.judge.acknowledged == left

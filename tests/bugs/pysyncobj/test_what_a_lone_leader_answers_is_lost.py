@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from net.raft.engine import Make
 from tests.bugs.pysyncobj import schedules
 from tests.bugs.pysyncobj.engine import engine_world
 from tests.bugs.pysyncobj.stock import stock_world
@@ -22,8 +23,8 @@ def test_stock_answers_alone_after_a_power_loss_kept_its_commit_index(tmp_path: 
         assert judge.contradictions
 
 
-def test_the_engine_answers_nothing_alone_and_lost_nothing_to_the_power() -> None:
-    with engine_world() as world:
+def test_the_engine_answers_nothing_alone_and_lost_nothing_to_the_power(make: Make) -> None:
+    with engine_world(make=make) as world:
         left = schedules.power_fails_everywhere(world)
         written = [f"a{number}" for number in range(18)] + [f"b{number}" for number in range(22)]
         assert left == [*written, "new"]

@@ -13,6 +13,7 @@ import pysyncobj.journal
 import pytest
 from pysyncobj.journal import FileJournal
 
+from net.raft.engine import Make
 from tests.bugs.pysyncobj.engine import engine_world
 from tests.bugs.pysyncobj.stock import StockMachine, stock_world
 from tests.bugs.pysyncobj.world import World, switched
@@ -104,9 +105,10 @@ def test_stock_clears_a_log_that_goes_beyond_its_dump(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("entries_behind", [0, 500])
 def test_the_engine_starts_with_what_was_acknowledged_before_and_after_a_cut(
+    make: Make,
     entries_behind: int,
 ) -> None:
-    with engine_world(1) as world:
+    with engine_world(1, make=make) as world:
         world.elect(1)
         write(world, 1000)
         world.machines[1].compact()

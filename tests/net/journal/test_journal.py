@@ -21,7 +21,7 @@ from net.journal import (
 )
 from net.journal.layout import Header, Position, encode_header
 from sim.disk import SimDisk
-from tests.journals import DIRECTORY, content, open_journal, pack, prepare_all
+from tests.journals import DIRECTORY, SEGMENT_BYTES, content, open_journal, pack, prepare_all
 
 
 @pytest.fixture
@@ -320,6 +320,28 @@ def test_a_journal_opens_on_a_full_disk(disk: SimDisk) -> None:
     after = disk.restart("none")
     after.faults.capacity_bytes = 0
     assert open_journal(after)[1].last_index == 1
+
+
+def test_a_full_segment_on_a_full_disk_can_be_opened_and_dropping_makes_room(
+    disk: SimDisk,
+) -> None:
+    journal, last = filled(disk, 1), 1
+    disk.faults.capacity_bytes = 2 * SEGMENT_BYTES + 100
+    with suppress(DiskFull):
+        while last < 1000:
+            journal.append([pack(last + 1, b"small")])
+            last += 1
+    journal.sync()
+    after = disk.restart("all")
+    journal, recovered = open_journal(after)
+    assert (recovered.last_index, recovered.openings) == (last, 2)
+    assert content(journal)[-1] == (last, 1, b"small")
+    with pytest.raises(DiskFull):
+        journal.append([pack(last + 1, b"small")])
+    journal.drop_to(Index(last))
+    journal.append([pack(last + 1, b"small")])
+    journal.sync()
+    assert open_journal(after.restart("none"))[1].last_index == last + 1
 
 
 def test_a_first_segment_needs_room(disk: SimDisk) -> None:

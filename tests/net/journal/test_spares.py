@@ -169,7 +169,7 @@ def test_a_reserve_that_was_cut_short_is_completed(disk: SimDisk) -> None:
     assert disk.size_bytes("/d/reserve") == MIB
 
 
-def test_a_member_with_a_full_disk_starts_on_its_reserve() -> None:
+def test_a_member_with_a_full_disk_goes_on_with_its_reserve() -> None:
     disk = SimDisk(Random(0))
     journal, _ = open_journal(disk)
     reserve = Reserve(disk, "/member/reserve", size_bytes=3 * 4096)
@@ -179,7 +179,11 @@ def test_a_member_with_a_full_disk_starts_on_its_reserve() -> None:
     journal.append([pack(1, bytes(room))])
     journal.sync()
     after = disk.restart("none")
+    journal, recovered = open_journal(after)
+    assert recovered.last_index == 1
     with pytest.raises(DiskFull):
-        open_journal(after)
+        journal.append([pack(2, b"small")])
     Reserve(after, "/member/reserve", size_bytes=3 * 4096).release()
-    assert open_journal(after)[1].last_index == 1
+    journal.append([pack(2, b"small")])
+    journal.sync()
+    assert open_journal(after)[1].last_index == 2

@@ -159,3 +159,22 @@ def test_a_lone_member_with_a_full_disk_refuses_and_leads_again_at_once() -> Non
     world.propose(one, b"b")
     world.run(20)
     assert [payload for payload in one.applied if payload] == [b"b"]
+
+
+def test_a_disk_without_room_makes_its_member_let_go_of_what_the_others_may_lack() -> None:
+    """Behind a cut some entries stay for them; on a full disk they get a snapshot instead."""
+    world = RaftWorld(3)
+    one = world.settle()
+    for number in range(20):
+        world.propose(one, b"%d" % number)
+    world.run(200)
+    one.flush()
+    assert one.disk.base[0] == 0
+    one.full = True
+    world.propose(one, b"no room")
+    world.run(200)
+    assert one.disk.base[0] > 20
+    one.full = False
+    world.settle()
+    world.run(3_000)
+    assert one.applied == world.settle().applied

@@ -7,6 +7,9 @@ are written anew.
 
 import gc
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pysyncobj
@@ -65,15 +68,25 @@ def test_a_life_that_ends_leaves_nothing_to_the_garbage_collector() -> None:
     world = RaftWorld(3)
     follower = next(each for each in world.members.values() if each is not world.settle())
     assert follower.engine is not None
-    follower.engine._replica.rebuild()
+    decides = follower.engine._replica.inner
+    decides.resign()
     gc.collect()
     gc.disable()
     try:
         for _ in range(10):
-            follower.engine._replica.rebuild()
+            decides.resign()
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_what_decides_by_itself_imports_no_library() -> None:
+    words = "import sys, net.raft.makers; print('pysyncobj' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run(
+        [sys.executable, "-c", words], env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "False"
 
 
 def test_a_file_name_still_makes_the_librarys_own_journal() -> None:
