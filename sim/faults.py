@@ -131,7 +131,15 @@ class _Act:
                 return self._swizzle()
             case "clock_rate" | "clock_step" | "clock_stall":
                 return self._clock()
-            case "crash" | "crash_at" | "pause" | "crash_loop" | "crash_all" | "power_loss":
+            case (
+                "crash"
+                | "outage"
+                | "crash_at"
+                | "pause"
+                | "crash_loop"
+                | "crash_all"
+                | "power_loss"
+            ):
                 return self._process()
             case "eio_at_start" | "power_loss_naming":
                 return self._whole_disk()
@@ -294,7 +302,7 @@ class _Act:
                 undo = partial(cluster.pause, member, on=False)
                 faults.hold(what, [member], self._number("ms"), undo)
                 return True
-            case "crash":
+            case "crash" | "outage":
                 return faults.down(what, member, self._number("down_ms"), self._survival)
             case "crash_loop":
                 self._crash_again(member, self._number("times"))

@@ -178,8 +178,14 @@ MEMBERSHIP_DISHES: Final = (
 )  # fmt: skip
 """What an operator does to who the cluster is; needs `Options.spares` to join."""
 
+ROLE_DISHES: Final = (
+    Dish("outage", MEMBERSHIP, "world", (_MEMBER, _DOWN, _SURVIVAL),
+         "the member ends and stays away for so long that another may take its vote"),
+)  # fmt: skip
+"""What only a leader that keeps roles by itself answers: drawn where `Options.voters` is given."""
+
 MENU: Final[Mapping[str, Dish]] = {
-    dish.name: dish for dish in (*DISHES, *WHOLE_DISHES, *MEMBERSHIP_DISHES)
+    dish.name: dish for dish in (*DISHES, *WHOLE_DISHES, *MEMBERSHIP_DISHES, *ROLE_DISHES)
 }
 
 
