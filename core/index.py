@@ -32,14 +32,20 @@ class KeyIndex:
         self._dead: OrderedKeys = ordered()
 
     def fill(
-        self, live: dict[bytes, Version], history: dict[bytes, list[Version]], dead: list[bytes]
+        self,
+        live: dict[bytes, Version],
+        history: dict[bytes, list[Version]],
+        keys: list[bytes],
+        dead: list[bytes],
     ) -> None:
-        """Take over a loaded index; `dead` are the keys whose history ends with a tombstone."""
+        """Take over a loaded index: `keys` are the live ones in order, `dead` those whose history
+        ends with a tombstone.
+        """
         assert not self.live, "INV-LOADED-ONCE"
         assert not self.history, "INV-LOADED-ONCE"
         self.live = live
         self.history = history
-        self._keys = ordered(live)
+        self._keys = ordered(keys)
         self._dead = ordered(dead)
 
     def create(self, version: Version) -> None:

@@ -232,9 +232,15 @@ async def _obey_signals(
             asked += 1
             log.info("stopping", signal=signal.Signals(number).name, asked=asked)
             if asked == 1:
-                running.port.hand_over(lambda: reactor.stop(GRACE_MS))
+                running.port.hand_over(lambda: _leave(running))
             else:
                 reactor.stop(0)
+
+
+def _leave(running: Running) -> None:
+    """Send clients elsewhere, end their watches, and stop once all else is answered."""
+    running.reactor.stop(GRACE_MS)
+    running.port.leave()
 
 
 async def _sweep_garbage() -> None:

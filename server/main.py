@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "shell": ("server.shell", "Inspect and change a running cluster, as dqlite's shell does."),
     # By name alone: no import of this floor leads up.
     "sim": ("sim.main", "Run members in a simulated world: any failure is one seed."),
+    "jepsen": ("jepsen.main", "Run real members, do them harm, judge what clients saw."),
 }
 
 
@@ -84,20 +85,6 @@ def version() -> None:
     click.echo(f"trine Version: {TRINE_VERSION}")
     click.echo(f"etcd API Version: {ETCD_VERSION}")
     click.echo(f"Python Version: {sys.version.split()[0]}")
-
-
-def _absent(what: str) -> NoReturn:
-    click.echo(f"trine {what} is not in this build.", err=True)
-    sys.exit(EXIT_USAGE)
-
-
-_ANY_ARGUMENTS: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
-
-
-@cli.command(context_settings=_ANY_ARGUMENTS, add_help_option=False)
-def jepsen() -> None:
-    """Run the black-box harness (not in this build)."""
-    _absent("jepsen, the black-box harness,")
 
 
 def main() -> NoReturn:

@@ -18,9 +18,10 @@ from attrs import evolve, frozen
 
 from core.ids import Index, Term
 from core.inputs import Committed
-from core.loading import BrokenStateError, Facts, load
+from core.loading import BrokenStateError, Facts, load, loading
 from core.members import Member, configuration
 from core.node import Node, NodeConfig
+from core.piecemeal import Piecemeal
 from core.state import NOT_COMPACTED, State
 from net import replicator as raft
 from net.disk import Disk, DiskFull, Lock
@@ -309,12 +310,14 @@ def facts_of(store: Store) -> Facts:
     )
 
 
-def load_received(store: Store) -> tuple[State, list[int]]:
+def load_received(store: Store) -> Piecemeal[tuple[State, list[int]]]:
     """Read a store that another member sent. Raises StoreError if it contradicts itself."""
     try:
-        return _read(store)
+        state, dead = yield from loading(facts_of(store), store.rows())
+        _require_written(store, state)
     except BrokenStateError as error:
         raise StoreError(f"{store.path} contradicts itself: {error}") from error
+    return state, dead
 
 
 def _load(store: Store) -> tuple[State, list[int]]:
@@ -329,10 +332,14 @@ def _load(store: Store) -> tuple[State, list[int]]:
 
 def _read(store: Store) -> tuple[State, list[int]]:
     state, dead = load(facts_of(store), store.rows())
+    _require_written(store, state)
+    return state, dead
+
+
+def _require_written(store: Store, state: State) -> None:
     wanted = store.meta.notes.get(STATE_NOTE)
     if wanted and wanted != f"{state.state_hash():016x}":
         raise BrokenStateError("its rows are not those that were written")
-    return state, dead
 
 
 def _with_member(config: NodeConfig, member_id: int) -> NodeConfig:

@@ -1,7 +1,7 @@
 """The disks of tier 2's machines, as faults see them.
 
 Rule of this file: the disk's part of `sim.cluster.Cluster`, and the budget of damage: at most a
-minority of the disks is ever damaged.
+minority of those who vote has a damaged disk.
 """
 
 from collections.abc import Callable

@@ -15,7 +15,8 @@ from attrs import define, field
 from sim.history import Seen, WatchSpec
 from sim.ops import NO_CONNECTION, Admin, Op, Result, Unknown
 from sim.streams import End
-from sim.wire_http2 import UNAVAILABLE, UNTAKEN, Http2Client
+from sim.wire_codes import UNAVAILABLE, UNTAKEN
+from sim.wire_http2 import Http2Client
 from sim.wire_words import (
     TARGETED,
     WATCH,

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from attrs import define, field
 
 from net.http2.headers import HeaderDecoder
+from sim.wire_codes import UNAVAILABLE, UNTAKEN
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
@@ -21,9 +22,6 @@ END_STREAM = ACK = 1
 END_HEADERS = 4
 INITIAL_WINDOW, FRAME_BYTES, CANCEL = 65_535, 16_384, 8
 STREAM_WINDOW = 1 << 20
-UNAVAILABLE = 14
-UNTAKEN = 100
-"""No status of gRPC: the server provably never began the call."""
 REFUSED_STREAM = 7
 NO_TABLE = b"\x20"
 """What the first header block after the server's SETTINGS begins with: its table has no room."""

@@ -41,7 +41,7 @@ from sim.ops import (
     TxnResult,
     Unknown,
 )
-from sim.wire_http2 import UNTAKEN
+from sim.wire_codes import UNTAKEN
 
 KV, LEASE = "/etcdserverpb.KV/", "/etcdserverpb.Lease/"
 MAINTENANCE, CLUSTER = "/etcdserverpb.Maintenance/", "/etcdserverpb.Cluster/"

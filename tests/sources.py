@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import frozen
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-FLOORS = ("core", "net", "server", "sim")
+FLOORS = ("core", "net", "server", "sim", "jepsen")
 GENERATED = "net/etcd/pb/"
 
 

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "net": {"core", "net"},
     "server": {"core", "net", "server"},
     "sim": {"core", "net", "server", "sim"},
+    "jepsen": {"net", "sim", "jepsen"},
 }
 """Which of our packages a floor may name."""
 
@@ -45,9 +46,9 @@ CORE_CALLS_NEVER = {"open", "print", "input", "hash", "id", "eval", "exec", "flo
 
 OWNERS = {
     "apsw": {"net/store", "sim"},
-    "click": {"server", "sim"},
-    "google": {"net", "net/etcd", "server", "sim"},
-    "grpc": {"server"},
+    "click": {"jepsen", "server", "sim"},
+    "google": {"jepsen/nemesis", "net", "net/etcd", "server", "sim"},
+    "grpc": {"jepsen", "jepsen/nemesis", "server"},
     "h11": {"net"},
     "hpack": {"net/http2"},
     "outcome": {"net", "net/etcd", "sim"},
@@ -63,7 +64,7 @@ OWNERS = {
 ISLANDS = {
     "net/http2": {"net.http2"},
     "net/journal": {"core.ids", "net.disk", "net.journal"},
-    "net/store": {"net.disk", "net.store"},
+    "net/store": {"core.piecemeal", "net.disk", "net.store"},
 }
 """Folders of the shell that know nothing of ours but this."""
 
@@ -74,7 +75,7 @@ LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 NAMES_OF_NOTHING = {"utils", "helpers", "manager", "base", "common", "misc"}
 
-NAMED = re.compile(r"(?<![\w./-])(?:core|net|server|sim)(?:/[\w/]+\.py|(?:\.[a-z]\w*)+)")
+NAMED = re.compile(r"(?<![\w./-])(?:core|net|server|sim|jepsen)(?:/[\w/]+\.py|(?:\.[a-z]\w*)+)")
 
 N = TypeVar("N", bound=ast.stmt | ast.expr | ast.ExceptHandler)
 

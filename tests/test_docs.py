@@ -23,7 +23,7 @@ SECOND_COMMAND = ".ci/setup dev && .venv/bin/pytest"
 INVARIANT = re.compile(r"INV-[A-Z]+(?:-[A-Z]+)*")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
-MODULE = re.compile(r"^(?:core|net|server|sim)/[\w/]+$")
+MODULE = re.compile(r"^(?:core|net|server|sim|jepsen)/[\w/]+$")
 ROW = re.compile(r"^\| (.+) \|$", re.MULTILINE)
 
 
@@ -79,7 +79,7 @@ def test_every_module_is_on_the_map() -> None:
 def test_what_a_document_names_in_code_letters_is_there() -> None:
     for page in pages():
         for word in CODE.findall(prose(page)):
-            if re.match(r"^(core|net|server|sim|tests|docs|\.ci)/[\w./-]*$", word):
+            if re.match(r"^(core|net|server|sim|jepsen|tests|docs|\.ci)/[\w./-]*$", word):
                 assert is_place(word.rstrip("/")), f"{page.name} names {word}"
 
 

@@ -159,14 +159,26 @@ class StreamCall(Call):
 class KeepAliveCall(Call):
     """A stream of lease renewals: one answer per message, in order."""
 
-    __slots__ = ("asked", "ended")
+    __slots__ = ("_open", "asked", "ended")
 
     def __init__(
-        self, connection: AnyConnection, stream: AnyStream, metrics: RpcMetrics, began_ms: int
+        self,
+        connection: AnyConnection,
+        stream: AnyStream,
+        metrics: RpcMetrics,
+        began_ms: int,
+        among: dict["KeepAliveCall", None],
     ) -> None:
+        """It takes itself out of those `among` which it is open."""
         super().__init__(connection, stream, metrics, began_ms)
         self.asked = 0
         self.ended = False
+        self._open = among
+
+    def end(self) -> None:
+        """Nobody waits any more."""
+        super().end()
+        self._open.pop(self, None)
 
     def settle(self, encoder: Encoder, answer: Answer) -> None:
         """Answer one renewal."""

@@ -228,6 +228,11 @@ class ClientPort:
         self._maintenance.leadership.hand_over(then)
         self._wake()
 
+    def leave(self) -> None:
+        """End what clients would keep open for ever; to be called once they are told to go."""
+        self._services.leave()
+        self._wake()
+
     def ask(self, method: str, call: Call, message: bytes) -> None:
         """Take a request of the Cluster or Maintenance service that came another way."""
         self._maintenance.begin(method, call, message)

@@ -12,7 +12,7 @@ from typing import Protocol
 from google.protobuf.message import DecodeError
 
 from core import checks
-from core.errors import INTERNAL, NOT_FOR_LEARNERS, Failure
+from core.errors import INTERNAL, NOT_FOR_LEARNERS, STOPPED, Failure
 from core.inputs import (
     Abandoned,
     Asked,
@@ -97,6 +97,8 @@ class Services:
         self._watch_jitter_ms_max = watch_jitter_ms_max
         self._bits = bits
         self.watch_calls: dict[WatchCall, None] = {}
+        self.keepalive_calls: dict[KeepAliveCall, None] = {}
+        self._is_leaving = False
         self.methods: Mapping[bytes, tuple[Kind, Method]] = self._table()
 
     def _table(self) -> dict[bytes, tuple[Kind, Method]]:
@@ -133,8 +135,9 @@ class Services:
         method: Method = stream.method
         method.metrics.started += 1
         self._count_client("stream", stream)
-        if self.is_mute:
-            Call(connection, stream, method.metrics, self.now_ms).fail(NOT_FOR_LEARNERS)
+        if self.is_mute or self._is_leaving:
+            why = STOPPED if self._is_leaving else NOT_FOR_LEARNERS
+            Call(connection, stream, method.metrics, self.now_ms).fail(why)
         elif method.name == _WATCH:
             call = WatchCall(connection, stream, method.metrics, self.now_ms)
             stream.state = call
@@ -144,7 +147,11 @@ class Services:
             wants_leader = stream.headers.get(b"hasleader") == b"true"
             self.inputs.append(WatchOpened(call.watch_stream, jitter_ms, wants_leader))
         else:
-            stream.state = KeepAliveCall(connection, stream, method.metrics, self.now_ms)
+            renewals = KeepAliveCall(
+                connection, stream, method.metrics, self.now_ms, self.keepalive_calls
+            )
+            stream.state = renewals
+            self.keepalive_calls[renewals] = None
 
     def _count_client(self, kind: str, stream: AnyStream) -> None:
         version = stream.headers.get(b"client-api-version", b"unknown")
@@ -185,6 +192,17 @@ class Services:
         call.end()
         call.metrics.handled[1] += 1
         self._end(call)
+
+    def leave(self) -> None:
+        """End the streams that have no end of their own, and those that are still opened.
+
+        Their clients, told before to go elsewhere, open them again there and miss nothing: etcd's
+        client takes this status for a connection that broke.
+        """
+        self._is_leaving = True
+        for call in (*self.watch_calls, *self.keepalive_calls):
+            self._end(call)
+            call.fail(STOPPED)
 
     def ended(self, call: WatchCall, failure: Failure) -> None:
         """End a Watch RPC that the core has let go of."""

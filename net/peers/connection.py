@@ -97,7 +97,7 @@ class PeerConnection:
     _pinged_us: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._reader = FrameReader(GREETING_BYTES_MAX)
+        self._reader = FrameReader(self.frame_bytes_max, GREETING_BYTES_MAX)
         self._heard_ms = self._pinged_ms = self.now_ms
         self.next_deadline_ms = self.now_ms + GREETING_MS_MAX
         self.is_dialled = self.mine is not None
@@ -240,7 +240,6 @@ class PeerConnection:
         if not self.is_dialled:
             self._put(framed(say.HELLO, say.encode_hello(judged)))
         self.is_open = True
-        self._reader.bytes_max = self.frame_bytes_max
         self._pinged_ms = self.now_ms
         self.next_deadline_ms = self.now_ms + PING_MS
         self.host.opened(self)

@@ -27,12 +27,17 @@ def framed(channel: int, body: bytes) -> bytes:
 
 
 class FrameReader:
-    """Finds the frames in a stream of bytes. `bytes_max` bounds a frame's body."""
+    """Finds the frames in a stream of bytes.
 
-    __slots__ = ("_held", "_needed", "_pieces", "bytes_max")
+    `bytes_max` bounds a frame's body, `first_bytes_max` that of the first one, if it is given: what
+    follows a greeting may come in the same bytes.
+    """
 
-    def __init__(self, bytes_max: int) -> None:
-        self.bytes_max = bytes_max
+    __slots__ = ("_bytes_max", "_held", "_needed", "_now_max", "_pieces")
+
+    def __init__(self, bytes_max: int, first_bytes_max: int | None = None) -> None:
+        self._bytes_max = bytes_max
+        self._now_max = bytes_max if first_bytes_max is None else first_bytes_max
         self._pieces: list[bytes] = []
         self._held = 0
         self._needed = HEAD_BYTES
@@ -60,8 +65,8 @@ class FrameReader:
                 self._needed = HEAD_BYTES
                 break
             size, channel, checksum = _HEAD.unpack_from(data, position)
-            if size > self.bytes_max:
-                raise FrameError(f"a frame of {size} bytes, above {self.bytes_max}")
+            if size > self._now_max:
+                raise FrameError(f"a frame of {size} bytes, above {self._now_max}")
             ends = begins + size
             if ends > end:
                 self._needed = HEAD_BYTES + size
@@ -70,6 +75,7 @@ class FrameReader:
             if crc32(body, channel) != checksum:
                 raise FrameError("a frame with a wrong checksum")
             frames.append((channel, body))
+            self._now_max = self._bytes_max
             position = ends
         if position < end:
             self._pieces = [data[position:] if position else data]

@@ -54,8 +54,8 @@ class MemberPeers:
 
     def take(self, now_ms: int) -> Sequence[DriverInput]:
         """See Peers."""
-        self.snapshots.tick(now_ms)
-        self._due_ms = self.links.tick(now_ms)
+        due = [self.snapshots.tick(now_ms), self.links.tick(now_ms)]
+        self._due_ms = min((each for each in due if each is not None), default=None)
         taken, self._inputs = self._inputs, []
         return taken
 

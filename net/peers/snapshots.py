@@ -8,23 +8,27 @@ received in order, once.
 """
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from attrs import define, field, frozen
 
+from core.piecemeal import Piecemeal, Piecework
 from core.state import State
-from net.disk import DiskFull, File
+from net.disk import DiskFull
 from net.driver import Driver
 from net.etcd.maintenance import Maintenance
 from net.peers import stream
 from net.peers.hello import SNAPSHOT
-from net.peers.limits import BACKUP_KEPT_MS
+from net.peers.limits import BACKUP_KEPT_MS, LOAD_SLICES, PACE_MS
 from net.peers.links import Links
 from net.peers.staging import Loaded, Part, Stager
 from net.peers.stream import Accept, Chunk, End, Incoming, Offer, Outgoing, Stop, Taken
-from net.store.seal import Backup
+from net.store.seal import Copied, Sealing
 from net.store.store import Store, retire
 from net.telemetry import Logger
 from net.turns import DriverInput, Job, SnapshotArrived, SnapshotGone
+
+T = TypeVar("T")
 
 Then = Callable[[object], None]
 
@@ -33,8 +37,8 @@ Then = Callable[[object], None]
 class Kept:
     """A backup that is being sent, or was not long ago."""
 
-    backup: Backup
-    file: File
+    copy: Copied
+    reading: Sealing
     readers: set[int] = field(factory=set[int])
     idle_ms: int = 0
 
@@ -46,6 +50,10 @@ class _Sending:
     kept: Kept
     outgoing: Outgoing
     began_ms: int
+    due_ms: int = 0
+    """Not before that is the next piece read."""
+    served: int = 0
+    """What this member had answered when it was decided."""
 
 
 @define(eq=False)
@@ -116,19 +124,26 @@ class Snapshots:
 
     # The port's side.
 
-    def tick(self, now_ms: int) -> None:
-        """Forget a backup that nobody wanted for long."""
+    def tick(self, now_ms: int) -> int | None:
+        """Send on; forget a backup that nobody wanted for long. Return when it is due again."""
         self._now_ms = now_ms
+        due = None
+        for peer, sending in list(self._sending.items()):
+            if sending.due_ms <= now_ms:
+                self._read_on(peer, sending)
+            elif due is None or sending.due_ms < due:
+                due = sending.due_ms
         kept = self._kept
         if kept is not None and not kept.readers and now_ms - kept.idle_ms >= BACKUP_KEPT_MS:
             self._kept = None
             self._free(kept)
+        return due
 
     def send(self, peer: int, index: int) -> None:
         """Send a peer the state at an index or later; `SnapshotGone` is given in the end."""
         if peer in self._sending or peer in self._waiting:
             return
-        if self._kept is not None and self._kept.backup.index >= index:
+        if self._kept is not None and self._kept.copy.index >= index:
             self._offer(peer, self._kept)
             return
         driver = self.driver
@@ -166,7 +181,7 @@ class Snapshots:
     def close(self) -> None:
         """Let go of files; a start sweeps them away."""
         for kept in {id(each): each for each in self._all_kept()}.values():
-            kept.file.close()
+            kept.reading.close()
         for each in (self._receiving, self._broken):
             if each is not None and not each.is_writing:
                 each.part.close()
@@ -174,14 +189,25 @@ class Snapshots:
     # Sending.
 
     def _back_up(self) -> None:
-        store, disk, path = self.driver.store, self.stager.disk, self._new_path("sent")
         self._is_backing_up = True
+        self._go_on("snapshot", 1, Piecework(self._copying(self.driver.store)), self._backed_up)
 
-        def make() -> Kept:
-            backup = store.backup(path)
-            return Kept(backup, disk.open(path, writable=False))
+    def _copying(self, store: Store) -> Piecemeal[Kept]:
+        path = self._new_path("sent")
+        copy = yield from store.copying(path)
+        file = self.stager.disk.open(path, writable=False)
+        return Kept(copy, Sealing(file, checks=self.stager.vfs is None))
 
-        self.jobs.append((Job("snapshot", make), self._backed_up))
+    def _go_on(self, kind: str, slices: int, work: Piecework[T], then: Then) -> None:
+        """Do so many slices a job: other jobs go in between. `then` gets result or full disk."""
+
+        def stepped(is_over: object) -> None:
+            if is_over is False:
+                self._go_on(kind, slices, work, then)
+            else:
+                then(work.result if is_over is True else is_over)
+
+        self.jobs.append((Job(kind, lambda: work.step(slices)), stepped))
 
     def _backed_up(self, result: object) -> None:
         self._is_backing_up = False
@@ -196,25 +222,25 @@ class Snapshots:
         if before is not None and not before.readers:
             self._free(before)
         for peer, index in waiting.items():
-            if result.backup.index >= index:
+            if result.copy.index >= index:
                 self._offer(peer, result)
             else:
                 self.give(SnapshotGone(peer, False))
 
     def _offer(self, peer: int, kept: Kept) -> None:
         self._streams += 1
-        backup = kept.backup
-        offer = Offer(self._streams, backup.index, backup.term, backup.size_bytes, backup.sha256)
+        copy, size_bytes = kept.copy, kept.reading.size_bytes
+        offer = Offer(self._streams, copy.index, copy.term, size_bytes, copy.name)
         kept.readers.add(peer)
         self._sending[peer] = _Sending(kept, Outgoing(offer), self._now_ms)
         self.driver.metrics.peer(peer).snapshot_send_inflights += 1
-        self.on_sent(peer, backup.index)
+        self.on_sent(peer, copy.index)
         self._say(peer, offer)
         self.log.info(
             "sending a snapshot to a member",
             member=f"{peer:x}",
-            index=backup.index,
-            size_bytes=backup.size_bytes,
+            index=copy.index,
+            size_bytes=size_bytes,
         )
 
     def _heard(self, peer: int, message: Accept | Taken | End) -> None:
@@ -232,10 +258,13 @@ class Snapshots:
         self._read_on(peer, sending)
 
     def _read_on(self, peer: int, sending: _Sending) -> None:
+        if sending.due_ms > self._now_ms:
+            return
         wanted = sending.outgoing.wanted()
         if wanted is None:
             return
-        file = sending.kept.file
+        self._pace(sending)
+        reading = sending.kept.reading
         offset, size = wanted
 
         def read(result: object) -> None:
@@ -247,7 +276,15 @@ class Snapshots:
                 self._say(peer, chunk)
             self._read_on(peer, sending)
 
-        self.jobs.append((Job("read", lambda: file.read(offset, size)), read))
+        self.jobs.append((Job("read", lambda: reading.read(offset, size)), read))
+
+    def _pace(self, sending: _Sending) -> None:
+        """Leave room between two pieces for those who are served meanwhile, if anybody is."""
+        counts = self.driver.metrics
+        served = counts.put_total + counts.txn_total + counts.range_total + counts.delete_total
+        if served != sending.served:
+            sending.served = served
+            sending.due_ms = self._now_ms + PACE_MS
 
     def _sent(self, peer: int, *, well: bool) -> None:
         sending = self._sending.pop(peer)
@@ -262,7 +299,7 @@ class Snapshots:
         self.log.info(
             "a member has the snapshot" if well else "a member did not take the snapshot",
             member=f"{peer:x}",
-            index=sending.kept.backup.index,
+            index=sending.kept.copy.index,
         )
 
     def _release(self, peer: int, kept: Kept) -> None:
@@ -272,10 +309,10 @@ class Snapshots:
             self._free(kept)
 
     def _free(self, kept: Kept) -> None:
-        disk, path = self.stager.disk, kept.backup.path
+        disk, path = self.stager.disk, kept.copy.path
 
         def free() -> None:
-            kept.file.close()
+            kept.reading.close()
             disk.unlink(path)
 
         self.jobs.append((Job("free", free), _nothing))
@@ -292,13 +329,13 @@ class Snapshots:
             return
         self.maintenance.is_receiving = True
         broken, self._broken = self._broken, None
-        offset = 0
-        if broken is not None and broken.incoming.offer.sha256 == offer.sha256:
+        offset, size_bytes = 0, offer.size_bytes
+        if broken is not None and broken.incoming.offer.is_same(offer):
             offset, part = broken.incoming.written, broken.part
         else:
             if broken is not None:
                 self.jobs.append((Job("free", broken.part.discard), _nothing))
-            part = Part(self.stager.disk, self._new_path("received"))
+            part = Part(self.stager.disk, self._new_path("received"), size_bytes)
         self._receiving = _Receiving(peer, peer, Incoming(offer, offset), part, self._now_ms)
         self.driver.metrics.peer(peer).snapshot_receive_inflights += 1
         self._say(peer, Accept(offer.stream, offset))
@@ -306,7 +343,7 @@ class Snapshots:
             "receiving a snapshot",
             member=f"{peer:x}",
             index=offer.index,
-            size_bytes=offer.size_bytes,
+            size_bytes=size_bytes,
             from_byte=offset,
         )
         if self._receiving.incoming.is_whole:
@@ -388,7 +425,8 @@ class Snapshots:
                 self._say(peer, End(offer.stream, True))
             self.give(SnapshotArrived(peer, StagedStore(self, result, result.state.applied_term)))
 
-        self.jobs.append((Job("stage", lambda: self.stager.stage(receiving.part)), staged))
+        work = Piecework(self.stager.staging(receiving.part))
+        self._go_on("stage", LOAD_SLICES, work, staged)
 
     # What becomes of it.
 

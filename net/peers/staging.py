@@ -2,41 +2,73 @@
 
 Rule: every function here runs in the helper thread, one after the other; what they share is a
 `Part`, which nobody else touches while one runs. A snapshot that is not whole, not of this cluster,
-or that contradicts itself is refused: it never becomes a generation that anybody hears of. Loading
-its rows is done here as well, beside the turns, so that taking it over costs no turn anything.
+or that contradicts itself is refused: it never becomes a generation that anybody hears of. It is
+hashed and synced as it comes, and loaded here as well, in slices beside the turns, so that taking
+it over costs no turn anything.
 """
 
+import hashlib
 from collections.abc import Callable
 
-from attrs import define
+from attrs import define, field
 
+from core.piecemeal import Piecemeal
 from core.state import State
 from net.disk import Disk, DiskFull, File
+from net.peers.limits import SYNC_BYTES
 from net.store import files, snapshot
 from net.store.errors import StoreError
+from net.store.seal import SECTOR_SIZE, TRAILER_SIZE
 from net.store.store import Store, retire
 
-Load = Callable[[Store], tuple[State, list[int]]]
+Load = Callable[[Store], Piecemeal[tuple[State, list[int]]]]
 """Reads a store's rows: the state, and the rows that are dead. Raises StoreError."""
 
 
 @define(eq=False)
 class Part:
-    """A file that grows into a snapshot; its name is one that a start sweeps away."""
+    """A file that grows into the database of a snapshot of so many bytes, its hash included.
+
+    Its name is one that a start sweeps away.
+    """
 
     disk: Disk
     path: str
+    size_bytes: int
     _file: File | None = None
+    _written: int = 0
+    _unsynced: int = 0
+    _digest: bytes = b""
+    """What came of the hash at the end."""
+    _hashed: "hashlib._Hash" = field(factory=hashlib.sha256, init=False)
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write a piece."""
+        """Write the next piece."""
+        assert offset == self._written, "INV-SNAPSHOT-CONTIGUOUS"
         if self._file is None:
             self._file = self.disk.create(self.path)
-        self._file.write(offset, data)
+        content = memoryview(data)[: max(0, self.size_bytes - TRAILER_SIZE - offset)]
+        if content:
+            self._file.write(offset, content)
+            self._hashed.update(content)
+        self._digest += data[len(content) :]
+        self._written += len(data)
+        self._unsynced += len(data)
+        if self._unsynced >= SYNC_BYTES:
+            self._file.datasync()
+            self._unsynced = 0
 
     def finish(self) -> None:
-        """Make it durable, and write no more."""
+        """Make it durable, and write no more. Raises StoreError if it is not what was sent."""
         assert self._file is not None, "INV-SNAPSHOT-CONTIGUOUS"
+        assert self._written == self.size_bytes, "INV-SNAPSHOT-CONTIGUOUS"
+        if self.size_bytes % SECTOR_SIZE != TRAILER_SIZE:
+            raise StoreError(f"{self.size_bytes} bytes are no whole snapshot")
+        if self._digest != self._hashed.digest():
+            raise StoreError(
+                f"it was damaged under way: it states SHA-256 {self._digest.hex()}, "
+                f"its content has {self._hashed.hexdigest()}"
+            )
         self._file.datasync()
         self.close()
 
@@ -74,38 +106,42 @@ class Stager:
     member_id: int
     load: Load
 
-    def stage(self, part: Part) -> Loaded | str:
-        """Make a whole part a generation, durably; say why not if it cannot be one.
+    def staging(self, part: Part) -> Piecemeal[Loaded | str]:
+        """Make a whole part a generation, durably, and load it; say why not if it cannot be one.
 
         Where there is no room for it nothing of it is left.
         """
         disk, directory = self.disk, self.directory
         generation = max(files.generations(disk, directory)) + 1
         try:
-            part.finish()
-            facts = snapshot.install(
-                disk,
-                part.path,
-                directory,
-                generation=generation,
-                member_id=self.member_id,
-                vfs=self.vfs,
-            )
-            if facts.cluster_id != self.cluster_id:
-                raise StoreError(f"it is of cluster {facts.cluster_id:x}")
-            store = Store.open(disk, directory, generation=generation, vfs=self.vfs, alone=False)
+            store = self._opened(part, generation)
         except (StoreError, DiskFull) as error:
             files.sweep(disk, files.state_path(directory, generation))
             part.discard()
             return str(error)
-        part.discard()
+        yield
         try:
-            state, dead = self.load(store)
+            state, dead = yield from self.load(store)
         except StoreError as error:
             store.close()
             retire(disk, directory, generation)
             return str(error)
         return Loaded(generation, store, state, dead)
+
+    def _opened(self, part: Part, generation: int) -> Store:
+        disk, directory, vfs = self.disk, self.directory, self.vfs
+        part.finish()
+        facts = snapshot.install(
+            disk,
+            part.path,
+            directory,
+            generation=generation,
+            member_id=self.member_id,
+            vfs=vfs,
+        )
+        if facts.cluster_id != self.cluster_id:
+            raise StoreError(f"it is of cluster {facts.cluster_id:x}")
+        return Store.open(disk, directory, generation=generation, vfs=vfs, alone=False)
 
     def retire(self, loaded: Loaded) -> None:
         """Delete a generation that nobody wants."""

@@ -1,17 +1,17 @@
 """A snapshot on its way from one member to another, as messages: both ends, sans-IO.
 
     sender                                receiver
-    OFFER index, term, size, SHA-256 -->
+    OFFER index, term, size, name    -->
                                      <--  ACCEPT offset    what it has of this very snapshot
-    CHUNK offset, bytes ...          -->
+    CHUNK offset, bytes ...          -->                   at last the SHA-256 of all before
                                      <--  TAKEN offset     written so far: the window moves
                                      <--  END well         durable and whole, or refused
     STOP                             -->                   the sender gives up
 
 Rule: contiguous or nothing. A receiver takes the byte it waits for and refuses every other; a
-sender has at most `WINDOW_BYTES` under way. What was received of a snapshot is known by the
-SHA-256 of the whole, so that another connection goes on where one broke. Decoding is total: it
-raises FrameError for what no member sends.
+sender has at most `WINDOW_BYTES` under way. What was received of a snapshot is known by its name,
+so that another connection goes on where one broke; if two of one name are not the same, their
+hash tells. Decoding is total: it raises FrameError for what no member sends.
 """
 
 from collections import deque
@@ -22,24 +22,29 @@ from typing import NamedTuple
 from attrs import frozen
 
 from net.peers.frames import FrameError
-from net.peers.limits import CHUNK_BYTES, WINDOW_BYTES
+from net.peers.limits import CHUNK_BYTES, READ_BYTES, WINDOW_BYTES
 
 _OFFER, _ACCEPT, _CHUNK, _TAKEN, _END, _STOP = 1, 2, 3, 4, 5, 6
 _HEAD = Struct(">BQ")
 _SNAPSHOT = Struct(">QQQ32s")
 _NUMBER = Struct(">Q")
-_READ_BYTES = WINDOW_BYTES // 2
 
 
 @frozen
 class Offer:
-    """A snapshot: the state at (index, term) of the log, in so many bytes of this SHA-256."""
+    """A snapshot: the state at (index, term) of the log, in so many bytes, of which the last 32 are
+    the SHA-256 of those before; `name` is of 32 bytes that no other snapshot should have.
+    """
 
     stream: int
     index: int
     term: int
     size_bytes: int
-    sha256: bytes
+    name: bytes
+
+    def is_same(self, other: "Offer") -> bool:
+        """Whether it is the same snapshot, on whatever stream."""
+        return (self.name, self.size_bytes) == (other.name, other.size_bytes)
 
 
 class Accept(NamedTuple):
@@ -83,8 +88,8 @@ Message = Offer | Accept | Chunk | Taken | End | Stop
 def encode(message: Message) -> bytes:
     """Return a message's bytes."""
     match message:
-        case Offer(stream, index, term, size_bytes, sha256):
-            return _HEAD.pack(_OFFER, stream) + _SNAPSHOT.pack(index, term, size_bytes, sha256)
+        case Offer(stream, index, term, size_bytes, name):
+            return _HEAD.pack(_OFFER, stream) + _SNAPSHOT.pack(index, term, size_bytes, name)
         case Accept(stream, offset):
             return _HEAD.pack(_ACCEPT, stream) + _NUMBER.pack(offset)
         case Chunk(stream, offset, data):
@@ -149,7 +154,7 @@ class Outgoing:
         if self._sent is None or self._is_reading:
             return None
         room = WINDOW_BYTES - (self._sent - self._taken)
-        size = min(_READ_BYTES, self.offer.size_bytes - self._sent)
+        size = min(READ_BYTES, self.offer.size_bytes - self._sent)
         if not size or room < size:
             return None
         self._is_reading = True

@@ -116,11 +116,19 @@ class Database:
 
         self._raw.set_wal_hook(hook)
 
-    def copy_to(self, target: "Database") -> None:
-        """Copy the whole database as of now in one step, so that no writer can restart it."""
-        with target._raw.backup("main", self._raw, "main") as backup:
-            while not backup.done:
-                backup.step(-1)
+    def copying(self, target: "Database", pages: int) -> Iterator[None]:
+        """Copy the whole database as of now, so many pages a step; all in one for -1.
+
+        A read transaction is held meanwhile: a writer elsewhere cannot make it begin anew.
+        """
+        self.run("BEGIN")
+        try:
+            self.run("SELECT count(*) FROM sqlite_schema")
+            with target._raw.backup("main", self._raw, "main") as backup:
+                while not backup.step(pages):
+                    yield
+        finally:
+            self.run("ROLLBACK")
 
     @property
     def in_transaction(self) -> bool:

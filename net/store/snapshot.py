@@ -4,8 +4,8 @@
     | SQLite database, not WAL  | SHA-256 of that |   size % 512 == 32, as etcdctl checks
     +---------------------------+-----------------+
 
-A snapshot becomes a store in two ways. *Install* takes it as it is, for a member of the same
-cluster that lags. *Restore* begins a new cluster: new identity, no members, no alarms, and a
+A snapshot becomes a store in two ways. *Install* takes its database as it is, for a member of the
+same cluster that lags. *Restore* begins a new cluster: new identity, no members, no alarms, and a
 revision raised so far that no client has seen a higher one, with all history marked compacted,
 so that every watch starts over instead of missing changes (kube-apiserver lists again).
 """
@@ -18,7 +18,7 @@ from net.disk import Disk, File, RealDisk
 from net.store import connection, files, meta, schema, seal
 from net.store.batch import Identity, Meta
 from net.store.connection import Database
-from net.store.errors import StoreError
+from net.store.errors import StoreError, disk_errors
 
 BUMP_REVISION = 1_000_000_000
 _BBOLT_MAGIC = (0xED0CDAED).to_bytes(4, "little")
@@ -84,11 +84,24 @@ def install(
     member_id: int,
     vfs: str | None = None,
 ) -> Meta:
-    """Make a received snapshot the given generation, durably; nothing refers to it yet.
+    """Make a received database the given generation, durably; nothing refers to it yet.
 
-    Raises StoreError for a file that is not whole. `source` stays where it is.
+    `source` is what a snapshot holds before its hash: whole, verified and durable. It moves, and
+    whatever fails here leaves a part of a generation, for its sweeper. Raises StoreError for a file
+    that is no store.
     """
-    path = _copied(disk, source, directory, generation)
+    path = files.state_path(directory, generation)
+    files.sweep(disk, path)
+    disk.rename(source, path)
+    files.sync_parent(disk, path)
+    with disk_errors(path):
+        facts = _renamed(path, member_id, vfs)
+    files.make_durable(disk, path)
+    return facts
+
+
+def _renamed(path: str, member_id: int, vfs: str | None) -> Meta:
+    """Give a database its new owner."""
     database = connection.writer(path, vfs=vfs)
     try:
         schema.migrate(database)
@@ -97,7 +110,6 @@ def install(
         _rewrite(database, before, after)
     finally:
         database.close()
-    files.make_durable(disk, path)
     return after
 
 

@@ -26,6 +26,7 @@ from typing import Any, Self
 import apsw
 import attrs
 
+from core.piecemeal import Piecemeal, Piecework
 from net.disk import Disk, DiskFull
 from net.store import connection, files, meta, schema, seal
 from net.store.batch import Batch, ChangeRow, Identity, Meta, signed, unsigned
@@ -37,6 +38,8 @@ _DELETE_CHANGE = "DELETE FROM change WHERE number = ?"
 _PUT_LEASE = "INSERT OR REPLACE INTO lease VALUES(?,?,?)"
 _DELETE_LEASE = "DELETE FROM lease WHERE id = ?"
 _CHUNK = 512
+_COPIED_PAGES = 1024
+"""Copied at once: 8 MiB, 20 ms."""
 _CREATION_BYTES_MAX = 1 << 20
 _COMMITS_KEPT = 64
 
@@ -307,24 +310,37 @@ class Store:
     def backup(self, target: str) -> seal.Backup:
         """Write the state as of now to a new file of etcd's snapshot shape, durably.
 
-        One step over all pages, so that writes beside it cannot restart it. `target` must not
-        exist or be the remains of an earlier attempt.
+        `target` must not exist or be the remains of an earlier attempt.
+        """
+        Piecework(self.copying(target)).whole()
+        with self._room_for(target):
+            return seal.finish(self._disk, target, vfs=self._vfs)
+
+    def copying(self, target: str) -> Piecemeal[seal.Copied]:
+        """Write the state as of now to a new database file, in slices, and not durably.
+
+        Other jobs may run between slices, and writes beside them: it is the state as it is at the
+        first one. `target` as for `backup`; closed before its end, it leaves a part of it.
         """
         files.sweep(self._disk, target)
         with self._room_for(target):
             copy = connection.fresh(target, vfs=self._vfs)
             try:
-                if self._vfs is None:
-                    source = connection.reader(self.path)
-                    try:
-                        source.copy_to(copy)
-                    finally:
-                        source.close()
-                else:
-                    self._database.copy_to(copy)
+                yield from self._copy_to(copy)
             finally:
                 copy.close()
-            return seal.finish(self._disk, target, vfs=self._vfs)
+            return seal.copied(self._disk, target, vfs=self._vfs)
+
+    def _copy_to(self, copy: Database) -> Piecemeal[None]:
+        if self._vfs is not None:
+            # Its one connection writes between slices as well.
+            yield from self._database.copying(copy, -1)
+            return
+        source = connection.reader(self.path)
+        try:
+            yield from source.copying(copy, _COPIED_PAGES)
+        finally:
+            source.close()
 
     def vacuum_into(self, generation: int) -> Copy:
         """Write a defragmented copy as another generation, durably; nothing refers to it yet.

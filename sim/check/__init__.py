@@ -4,6 +4,7 @@ Rule of this package: it sees `sim.ops` and `sim.history` and nothing of the pro
 own model of etcd. The simulator and the harness over real processes share it.
 
     check(history) -> the verdicts, earliest first; none is a pass
+    judge(history, found)    the same, for who wants other than the first of each class
 """
 
 import gc
@@ -21,7 +22,7 @@ from sim.check.verdict import Verdict, explain
 from sim.check.watching import judge_watches
 from sim.history import History
 
-__all__ = ["Verdict", "check", "explain", "timeline_of"]
+__all__ = ["Found", "Verdict", "check", "explain", "judge", "timeline_of"]
 
 
 def check(history: History) -> list[Verdict]:
@@ -29,20 +30,28 @@ def check(history: History) -> list[Verdict]:
 
     Of each class of verdict only the first is told. Raises ValueError for bounds that are none.
     """
-    bounds = bounds_of(history)
     found = Found()
+    judge(history, found)
+    return found.verdicts()
+
+
+def judge(history: History, found: Found) -> Timeline | None:
+    """Judge a whole run by every check that applies, and return what it turned out to be.
+
+    Raises ValueError for bounds that are none.
+    """
+    bounds = bounds_of(history)
     # Nothing here makes cycles; the collector would walk the whole history again and again.
     is_collecting = gc.isenabled()
     gc.disable()
     try:
-        _judge(history, bounds, found)
+        return _judge(history, bounds, found)
     finally:
         if is_collecting:
             gc.enable()
-    return found.verdicts()
 
 
-def _judge(history: History, bounds: Bounds, found: Found) -> None:
+def _judge(history: History, bounds: Bounds, found: Found) -> Timeline | None:
     judge_answers(history, bounds, found)
     judge_shapes(history, found)
     judge_hashes(history, found)
@@ -52,6 +61,7 @@ def _judge(history: History, bounds: Bounds, found: Found) -> None:
         judge_compaction(history, timeline, found)
         judge_leases(history, timeline, bounds, found)
         judge_caches(history, timeline, bounds, found)
+    return timeline
 
 
 def timeline_of(history: History, found: Found) -> Timeline | None:

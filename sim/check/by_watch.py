@@ -91,6 +91,8 @@ class _Walk:
         self.explainers = Explainers(self.calls)
         self.choices: dict[int, list[Call]] = {}
         """By revision that no answer claims: which calls may have made it, earliest first."""
+        self.askers: dict[tuple[str, str], list[Call]] = {}
+        """By key and value: who asked for such a put; filled when it is first needed."""
 
     def run(self) -> None:
         """Walk along all revisions."""
@@ -195,11 +197,7 @@ class _Walk:
     def _phantom(self, rev: int) -> None:
         changes = self.witnessed[rev]
         there = Side(f"revision {rev}", _listed(changes))
-        known = [
-            call
-            for call in self.history.calls
-            if any((kv.key, kv.value) in _puts(call.op) for kv in changes if kv.version)
-        ]
+        known = self._askers_for(changes)
         if any(call in self.choices[rev] or _wrote(call) for call in known):
             why = "the only operation that writes this had been applied before"
             klass = "durability/applied-twice"
@@ -211,6 +209,20 @@ class _Walk:
             klass = "linear/phantom-write"
         sides = (*[side(call) for call in known[:1]], there)
         self.found.add(klass, why, sides, self._time(rev))
+
+    def _askers_for(self, changes: Changes) -> list[Call]:
+        """Return the calls that asked for any of these puts, in their order."""
+        if not self.askers:
+            for call in self.history.calls:
+                for put in _puts(call.op):
+                    self.askers.setdefault(put, []).append(call)
+        found = {
+            call.number: call
+            for kv in changes
+            if kv.version
+            for call in self.askers.get((kv.key, kv.value), ())
+        }
+        return [found[number] for number in sorted(found)]
 
     def _time(self, rev: int) -> int:
         return min(self.high[rev], self.history.ended_us)

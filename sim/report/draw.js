@@ -27,7 +27,8 @@ function draw() {
   drawOverview(from, to);
   const note = inView > view.shownMessages ? " (zoom in to see them)" : "";
   byId("window").textContent = `${seconds(from, 3)} – ${seconds(Math.min(to, S.end), 3)} s · ` +
-    `${operations} operations · ${view.shownMessages} of ${inView} messages drawn${note}`;
+    `${operations} operations` + (S.messages.sent.length
+      ? ` · ${view.shownMessages} of ${inView} messages drawn${note}` : "");
 }
 
 function text(words, x, y, size = 11, colour = "faint", room = 1e9, weight = "") {
@@ -119,7 +120,7 @@ function drawWords(lane, boxes, from, to) {
       plate("down", lane.x + lane.w / 2 - 15, box.y, 11, "panel", 40, "bold");
       continue;
     }
-    const label = `t${box.term}` + (box.role === 1 ? " leader" : "");
+    const label = (box.term ? `t${box.term}` : "up") + (box.role === 1 ? " leader" : "");
     plate(label, middle + 7, box.y, 11, "term" + (box.term % 6), room, box.role === 1 ? "bold" : "");
   }
   drawNumbers(lane, middle, from, to, boxes);

@@ -5,6 +5,7 @@ Rule of this file: SVG text out of a history; one path for each outcome, however
 
 from collections.abc import Callable
 from math import log10
+from typing import Final
 
 from sim.history import NEVER_US, History
 from sim.menu import GROUPS, MENU
@@ -100,9 +101,27 @@ def _bands(history: History, end_us: int, x: Scale) -> list[str]:
     return parts
 
 
+OF_REAL: Final = {
+    "kill": "process",
+    "pause": "process",
+    "stop": "process",
+    "partition": "partition",
+    "loss": "message",
+    "rate": "message",
+    "delay": "message",
+    "clock": "clock",
+    "disk": "disk",
+    "corrupt": "disk",
+    "member": "operations",
+    "admin": "operations",
+    "upgrade": "operations",
+}
+"""Groups of what is done to real processes."""
+
+
 def group_of(what: str) -> str:
     """Return the group of a fault by its name."""
-    return MENU[what].group if what in MENU else "other"
+    return MENU[what].group if what in MENU else OF_REAL.get(what, "other")
 
 
 def _decades(most_us: int) -> int:

@@ -83,7 +83,7 @@ def page(picture: Picture, size_bytes_max: int = SIZE_BYTES_MAX) -> str:
             "".join(_wrong(place, each) for place, each in enumerate(picture.wrongs)),
             "" if picture.wrongs else _clean(picture),
             "</header><main>",
-            _board(left_out(drawn), bool(picture.wrongs)),
+            board(left_out(drawn), bool(picture.wrongs)),
             "<h2>Run it again</h2>",
             f'<pre class="replay" id="replay">{escape(_replay(picture))}</pre>',
             "<h2>How long operations took</h2>",
@@ -96,10 +96,10 @@ def page(picture: Picture, size_bytes_max: int = SIZE_BYTES_MAX) -> str:
             "</section></div></main>",
         )
     )
-    return _frame(title, styles, body, packed(drawn), scripts)
+    return frame(title, styles, body, packed(drawn), scripts)
 
 
-def _frame(title: str, styles: str, body: str, data: str, scripts: str) -> str:
+def frame(title: str, styles: str, body: str, data: str, scripts: str) -> str:
     """Return a whole file around its parts."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -149,7 +149,7 @@ def _facts(picture: Picture, end_us: int) -> str:
 def _wrong(place: int, wrong: Wrong) -> str:
     """Return one broken guarantee: its words, how, and who saw what."""
     kind = "" if wrong.is_violation else " open"
-    sides = "".join(_side(side.who, side.saw, side.what) for side in wrong.sides)
+    sides = "".join(side_item(side.who, side.saw, side.what) for side in wrong.sides)
     return (
         f'<section class="verdict{kind}" id="verdict-{place}">'
         f"<h2>{escape(wrong.klass)} at {wrong.time_us / 1e6:.6f} s</h2>"
@@ -161,7 +161,7 @@ def _wrong(place: int, wrong: Wrong) -> str:
     )
 
 
-def _side(who: str, saw: str, what: str) -> str:
+def side_item(who: str, saw: str, what: str) -> str:
     """Return one party of a conflict; an operation links into the picture."""
     name = escape(phrase.shown_line(who, 600))
     if what.startswith("call "):
@@ -179,7 +179,7 @@ def _clean(picture: Picture) -> str:
     )
 
 
-def _board(missing: Sequence[str], has_error: bool) -> str:
+def board(missing: Sequence[str], has_error: bool) -> str:
     """Return the picture's frame with its tools, keys and legend."""
     keys = _KEYS if has_error else _KEYS[1:]
     buttons = "".join(

@@ -69,7 +69,7 @@ class Wrong:
     @classmethod
     def of(cls, verdict: Verdict) -> "Wrong":
         """Return a verdict as the page shows it."""
-        sides = tuple(Side(side.who, side.saw, _what(side)) for side in verdict.conflict)
+        sides = tuple(shown_side(side) for side in verdict.conflict)
         return cls(
             verdict.klass, verdict.words, verdict.why, sides, verdict.time_us, verdict.is_violation
         )
@@ -297,11 +297,10 @@ def _wrong(wrong: Wrong) -> Json:
     }
 
 
-def _what(side: Party) -> str:
-    """Return what of the picture a party of a conflict is."""
-    if side.call is not None:
-        return f"call {side.call}"
-    return f"watcher {side.watcher}" if side.watcher is not None else ""
+def shown_side(side: Party) -> Side:
+    """Return a party of a conflict as the page shows it, with what of the picture it is."""
+    what = f"watcher {side.watcher}" if side.watcher is not None else ""
+    return Side(side.who, side.saw, what if side.call is None else f"call {side.call}")
 
 
 def _log(history: History) -> list[Json]:

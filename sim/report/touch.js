@@ -32,7 +32,7 @@ function told(kind, item) {
       if (item.to !== null) lines.push(`answered at ${seconds(item.to)} s`);
       if (item.point !== null) lines.push(`took effect at ${seconds(item.point)} s` +
         (item.to !== null && item.point > item.to ? ", AFTER its answer" : ""));
-      else if (badge.has("call " + item.number) && !item.outcome)
+      else if (S.log.length && badge.has("call " + item.number) && !item.outcome)
         lines.push("fits nowhere between its invocation and its answer");
       if (log) lines.push(`log index ${log.index}, term ${log.term}, revision ${log.rev} after it`);
       return [`operation ${item.number}: ${item.asked}`, lines, item.from, item.to ?? item.from];

@@ -14,7 +14,7 @@ from sim.workloads.draw import Intent, Workload, between, key, n, near, seldom
 
 PREFIX = "a/"
 _KEY = key(PREFIX)
-_LONGEST = 600
+LONGEST = 600
 """Characters after which a list begins anew, so that runs stay small."""
 
 
@@ -25,7 +25,7 @@ def _append(item: Item, memory: Memory) -> Performance:
     for attempt in range(verbs.integer(item, "attempts")):
         element = f"{verbs.integer(item, 'n')}.{attempt}"
         before = memory.values.get(name, "") if memory.mods.get(name) else ""
-        longer = f"{before},{element}" if 0 < len(before) < _LONGEST else element
+        longer = f"{before},{element}" if 0 < len(before) < LONGEST else element
         then = Put(name, longer)
         op = Txn((verbs.unchanged(memory, name),), (then,), (Range(name),))
         result = yield Ask(op, member)

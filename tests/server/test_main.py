@@ -30,7 +30,9 @@ def test_help_lists_every_command() -> None:
     assert "Exit codes: 0 done, 1 failed, 2 wrong usage" in told.out
 
 
-@pytest.mark.parametrize("name", ["serve", "status", "snapshot", "check", "sql", "version"])
+@pytest.mark.parametrize(
+    "name", ["serve", "status", "snapshot", "check", "sql", "version", "jepsen"]
+)
 def test_every_command_has_help(name: str) -> None:
     told = trine(name, "--help")
     assert (told.code, told.err) == (0, "")
@@ -64,13 +66,6 @@ def test_a_wrong_command_is_refused() -> None:
     told = trine("serv")
     assert told.code == 2
     assert "No such command 'serv'." in told.err
-
-
-@pytest.mark.parametrize(("name", "what"), [("jepsen", "the black-box harness")])
-def test_what_is_not_in_this_build_says_so(name: str, what: str) -> None:
-    assert trine(name, "run", "--seed=1") == Told(
-        2, "", f"trine {name}, {what}, is not in this build.\n"
-    )
 
 
 def test_no_command_is_called_twice() -> None:

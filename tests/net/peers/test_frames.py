@@ -33,6 +33,15 @@ def test_a_frame_above_the_bound_is_refused_by_its_head_alone() -> None:
         reader.feed(framed(0, bytes(11))[:HEAD_BYTES])
 
 
+def test_only_the_first_frame_has_the_bound_of_a_greeting() -> None:
+    # A member that accepts says HELLO and sends what it has in one breath.
+    reader = FrameReader(100, first_bytes_max=10)
+    large = framed(1, b"x" * 50)
+    assert list(reader.feed(framed(0x10, b"hello") + large)) == [(0x10, b"hello"), (1, b"x" * 50)]
+    with pytest.raises(FrameError, match="of 50 bytes, above 10"):
+        FrameReader(100, first_bytes_max=10).feed(large)
+
+
 def test_a_frame_with_any_bit_flipped_is_refused_or_waits_for_more() -> None:
     whole = framed(1, b"what a member says")
     for bit in range(len(whole) * 8):
