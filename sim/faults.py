@@ -145,7 +145,7 @@ class _Act:
                 return self._whole_disk()
             case "eio" | "enospc" | "slow_disk" | "lying_sync" | "bit_rot" | "truncate":
                 return self._disk()
-            case "transfer" | "depose" | "snapshot" | "restore":
+            case "transfer" | "depose" | "snapshot" | "restart":
                 return self._operation()
             case "rolling_restart":
                 return self._rolling_restart()
@@ -441,14 +441,8 @@ class _Act:
             faults.hold(what, [leader], ms, _nothing)
             return True
         member = self._member()
-        if what == "restore":
-            if not cluster.is_up(member):
-                return False
-            cluster.crash(member, "all")
-            done = cluster.restore(member)
-            down_ms = self._number("down_ms")
-            faults.hold(what, [member], down_ms, partial(self._start, member))
-            return done
+        if what == "restart":
+            return faults.down(what, member, self._number("down_ms"), "all")
         if not cluster.is_up(member):
             return False
         faults.note(what, [member], True)

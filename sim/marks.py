@@ -147,7 +147,7 @@ _FILES_ONLY: Final = ("bit_rot", "truncate", *(dish.name for dish in WHOLE_DISHE
 _FAULTS: Final = tuple(
     Mark(f"fault {dish.name}", dish.meaning, tier=2 if dish.name in _FILES_ONLY else 1)
     for dish in (*DISHES, *WHOLE_DISHES)
-    if dish.drawn and dish.by == "world" and dish.name != "restore"
+    if dish.drawn and dish.by == "world"
 )
 
 _MEMBERS: Final = (

@@ -213,10 +213,6 @@ class Tier2Cluster(Disks):
         if reached is not None:
             reached.cut_log()
 
-    def restore(self, member: int) -> bool:
-        """See Cluster: a member that comes back without what it promised is no member."""
-        return False
-
     # For machines.
 
     def spawn(self, life: Callable[[], Awaitable[None]]) -> None:
