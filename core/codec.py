@@ -33,6 +33,7 @@ from core.operations import (
     RoleAssign,
     Txn,
 )
+from core.tuples import new
 
 PACK_VERSION = 1
 NESTING_MAX = 128
@@ -83,6 +84,11 @@ _PLAIN_RANGE = Range(b"")[1:]
 _PLAIN_RANGE_FIELDS = _RANGE.pack(0, *(0,) * 10)[4:]
 """The fields behind the key's size of a range that reads one key and says nothing else."""
 
+_FLAGS: dict[int, tuple[bool, bool, bool]] = {
+    flags: (bool(flags & 1), bool(flags & 2), bool(flags & 4)) for flags in range(8)
+}
+"""The three flags of a put, by their number."""
+
 
 def encode_pack(commands: list[bytes]) -> bytes:
     """Join encoded commands into one pack."""
@@ -105,11 +111,69 @@ def decode_pack(pack: bytes) -> list[Proposed]:
             raise CodecError("pack ends inside a length")
         (size,) = _U32.unpack_from(pack, position)
         position += 4
-        if position + size > len(pack):
+        end = position + size
+        if end > len(pack):
             raise CodecError("pack ends inside a command")
-        commands.append(decode(pack[position : position + size]))
-        position += size
+        usual = _USUAL.get(pack[position]) if size >= _PUT_COMMAND.size else None
+        proposed = None if usual is None else usual(pack, position, end)
+        commands.append(decode(pack[position:end]) if proposed is None else proposed)
+        position = end
     return commands
+
+
+def _read_usual_put(pack: bytes, position: int, end: int) -> Proposed | None:
+    """Return what `decode` makes of a put; None for one that it refuses (a follower's hot path)."""
+    _, origin, sequence, lease, flags, key_size, value_size = _PUT_COMMAND.unpack_from(
+        pack, position
+    )
+    begin = position + _PUT_COMMAND.size
+    middle = begin + key_size
+    if flags > 7 or middle + value_size != end:
+        return None
+    prev_kv, ignore_value, ignore_lease = _FLAGS[flags]
+    put = new(
+        Put, (pack[begin:middle], pack[middle:end], lease, prev_kv, ignore_value, ignore_lease)
+    )
+    return new(Proposed, (new(ProposalId, (origin, sequence)), put))
+
+
+def _read_usual_txn(pack: bytes, position: int, end: int) -> Proposed | None:
+    """Return what `decode` makes of what `_usual_txn` wrote; None for other transactions."""
+    at = position + _TXN_TO_KEY.size
+    if at > end:
+        return None
+    (
+        _, origin, sequence, compares, successes, failures, result, target, is_bytes, key_size,
+        range_end_size,
+    ) = _TXN_TO_KEY.unpack_from(pack, position)  # fmt: skip
+    middle = at + key_size
+    operand_at = middle + range_end_size
+    put_at = operand_at + _OPERAND_TO_KEY.size
+    if compares != 1 or successes != 1 or failures > 1 or is_bytes or put_at > end:
+        return None
+    operand, kind, lease, flags, new_size, value_size = _OPERAND_TO_KEY.unpack_from(
+        pack, operand_at
+    )
+    value_at = put_at + new_size
+    read_at = value_at + value_size
+    if kind != _PUT_KIND or flags > 7 or read_at > end:
+        return None
+    reads = _usual_reads(pack, read_at, end) if failures else ()
+    if len(reads) != failures or (not failures and read_at != end):
+        return None
+    compare = Compare(result, target, pack[at:middle], pack[middle:operand_at], operand)
+    put = Put(pack[put_at:value_at], pack[value_at:read_at], lease, *_FLAGS[flags])
+    txn = Txn((compare,), (put,), reads)
+    return new(Proposed, (new(ProposalId, (origin, sequence)), txn))
+
+
+def _usual_reads(pack: bytes, at: int, end: int) -> tuple[Range, ...]:
+    """Return the plain read of one key that is exactly there; nothing if there is another thing."""
+    size = end - at - 1 - _RANGE.size
+    if size < 0 or pack[at] != _RANGE_KIND or _U32.unpack_from(pack, at + 1) != (size,):
+        return ()
+    key_at = end - size
+    return (Range(pack[key_at:end]),) if pack[at + 5 : key_at] == _PLAIN_RANGE_FIELDS else ()
 
 
 def encode(proposal_id: tuple[int, int], command: Command) -> bytes:
@@ -371,3 +435,7 @@ def _read_compare(reader: _Reader) -> Compare:
     else:
         (operand,) = reader.fields(_I64)
     return Compare(result, target, key, range_end, operand)
+
+
+_USUAL = {_PUT_KIND: _read_usual_put, _TXN_KIND: _read_usual_txn}
+"""How what is most proposed is read where it lies, by kind."""

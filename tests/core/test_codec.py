@@ -109,6 +109,31 @@ def test_garbage_is_refused_or_understood_but_never_worse(garbage: bytes) -> Non
         return
 
 
+usual = st.builds(
+    Txn,
+    st.builds(Compare, BYTE, BYTE, KEYS, KEYS, INT64).map(lambda each: (each,)),
+    puts.map(lambda each: (each,)),
+    st.just(()) | KEYS.map(lambda key: (Range(key),)) | ranges.map(lambda each: (each,)),
+)
+
+
+@given(usual | puts, st.binary(max_size=40), st.integers(-40, 40))
+def test_what_is_usual_is_read_from_a_pack_as_it_is_alone(
+    command: Command, noise: bytes, cut: int
+) -> None:
+    whole = encode(ProposalId(1, 2), command)
+    at = max(0, len(whole) - cut)
+    bent = whole[:at] + noise + whole[at + len(noise) :] if cut >= 0 else whole[:cut]
+    for data in (whole, bent, whole + noise):
+        try:
+            alone = [decode(data)]
+        except CodecError:
+            with pytest.raises(CodecError):
+                decode_pack(encode_pack([data]))
+        else:
+            assert decode_pack(encode_pack([data])) == alone
+
+
 def test_a_pack_of_a_newer_version_is_refused_by_name() -> None:
     with pytest.raises(CodecError, match="pack of version 9; this build reads version 1"):
         decode_pack(b"\x09rest")
