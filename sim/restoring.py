@@ -18,8 +18,7 @@ from attrs import define, field
 
 from net.etcd.pb import rpc_pb2 as pb
 from net.replicator import Entry
-from net.store.batch import Identity
-from net.store.meta import Meta
+from net.store.batch import Identity, Meta
 from net.store.snapshot import restore
 from server.identity import cluster_id
 from sim.check import timeline_of
