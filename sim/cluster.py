@@ -144,10 +144,6 @@ class Cluster(Endpoint, Protocol):
         """Have a member cut its log, however short."""
         ...
 
-    def restore(self, member: int) -> bool:
-        """Take a member's directory away, while it is down, and fill it from another's snapshot."""
-        ...
-
     def clients_blocked(self, member: int, *, on: bool) -> None:
         """Keep clients from a member, and break its streams. Grips add up."""
         ...

@@ -65,6 +65,7 @@ def engine_of(
                 Timing(HEARTBEAT_MS, ELECTION_MS),
                 kept_entries=KEPT_ENTRIES,
                 kept_bytes=KEPT_BYTES,
+                message_bytes=options.pack_bytes,
             )
             make = maker(has_library_decide=options.engine == "pysyncobj")
             engine = RaftEngine(
@@ -101,7 +102,15 @@ def node_config(options: Options, member_id: int, origin: int) -> NodeConfig:
         client_urls=(client_url(member_id),),
         are_members_fixed=not options.is_raft,
         learners_max=LEARNERS_MAX,
+        voters_wanted=options.voters,
+        stand_bys_wanted=options.stand_bys,
+        failure_domain=domain_of(options, member_id),
     )
+
+
+def domain_of(options: Options, member_id: int) -> int:
+    """Return the failure domain of a member's machine; 0 where there is but one."""
+    return 1 + member_id % options.domains if options.domains > 1 else 0
 
 
 def founders(count: int) -> list[Member]:

@@ -138,13 +138,21 @@ class _Act:
                 return self._swizzle()
             case "clock_rate" | "clock_step" | "clock_stall":
                 return self._clock()
-            case "crash" | "crash_at" | "pause" | "crash_loop" | "crash_all" | "power_loss":
+            case (
+                "crash"
+                | "outage"
+                | "crash_at"
+                | "pause"
+                | "crash_loop"
+                | "crash_all"
+                | "power_loss"
+            ):
                 return self._process()
             case "eio_at_start" | "power_loss_naming":
                 return self._whole_disk()
             case "eio" | "enospc" | "slow_disk" | "lying_sync" | "bit_rot" | "truncate":
                 return self._disk()
-            case "transfer" | "depose" | "snapshot" | "restore":
+            case "transfer" | "depose" | "snapshot" | "restart":
                 return self._operation()
             case "rolling_restart":
                 return self._rolling_restart()
@@ -301,7 +309,7 @@ class _Act:
                 undo = partial(cluster.pause, member, on=False)
                 faults.hold(what, [member], self._number("ms"), undo)
                 return True
-            case "crash":
+            case "crash" | "outage":
                 return faults.down(what, member, self._number("down_ms"), self._survival)
             case "crash_loop":
                 self._crash_again(member, self._number("times"))
@@ -440,14 +448,8 @@ class _Act:
             faults.hold(what, [leader], ms, _nothing)
             return True
         member = self._member()
-        if what == "restore":
-            if not cluster.is_up(member):
-                return False
-            cluster.crash(member, "all")
-            done = cluster.restore(member)
-            down_ms = self._number("down_ms")
-            faults.hold(what, [member], down_ms, partial(self._start, member))
-            return done
+        if what == "restart":
+            return faults.down(what, member, self._number("down_ms"), "all")
         if not cluster.is_up(member):
             return False
         faults.note(what, [member], True)

@@ -33,6 +33,7 @@ from sim.menu import (
     MEMBERSHIP,
     MEMBERSHIP_DISHES,
     MENU,
+    ROLE_DISHES,
     Argument,
     Dish,
 )
@@ -98,6 +99,10 @@ _DISK_KINDS: Final[tuple[tuple[str, Mapping[str, Json]], ...]] = (
 )
 _DISK_SHARE: Final = 0.15
 """How many of tier 2's plans with faults of the disk have one more of a kind."""
+_ROLES: Final = 1 / 4
+"""How many runs of an engine of Raft have a leader that keeps roles by itself."""
+_LONG_MS: Final = 30_000
+"""So long a run has time for a voter to be given up, and for another."""
 _SHORTER: Final = 5
 """Tier 2 runs so many times fewer operations, in a shorter run."""
 
@@ -116,6 +121,8 @@ def make_plan(seed: int, overrides: Mapping[str, object] | None = None, *, tier:
         items += _whole_disks(Random(f"{seed}/plan/disks"), options, pace)
     if MEMBERSHIP in options.faults:
         items += _membership(Random(f"{seed}/plan/membership"), options)
+    if options.voters and options.faults:
+        items += _outages(Random(f"{seed}/plan/roles"), options)
     items.sort(key=_time)
     items += final_items(options)
     return Plan(seed, options, tuple(items))
@@ -169,6 +176,15 @@ def _draw_for_raft(dice: Random, drawn: dict[str, object], given: Mapping[str, o
     faults = drawn["faults"]
     if dice.random() < 0.5 and isinstance(faults, tuple) and faults and "faults" not in given:
         drawn["faults"] = (*faults, MEMBERSHIP)
+    if dice.random() < _ROLES and "voters" not in given and "bug" not in given:
+        kept = {
+            "members": dice.choice((3, 5, 5, 7)),
+            "voters": dice.choice((1, 3, 3, 3)),
+            "stand_bys": dice.choice((0, 1, 3)),
+            "domains": dice.choice((1, 2, 3)),
+            "duration_ms": _LONG_MS,
+        }
+        drawn.update({name: value for name, value in kept.items() if name not in given})
 
 
 def _whole(value: object) -> int:
@@ -266,6 +282,19 @@ def _membership(chance: Random, options: Options) -> list[Item]:
     return items
 
 
+def _outages(chance: Random, options: Options) -> list[Item]:
+    """Draw members that stay away so long that they are given up: one, or two one after another."""
+    cook = _Cook(chance, options)
+    items: list[Item] = []
+    time_ms = FIRST_MS
+    for _ in range(chance.choice((0, 1, 1, 2))):
+        time_ms += int(chance.random() * 4_000)
+        (dish,) = ROLE_DISHES
+        items.append(Item(time_ms, "fault", 0, dish.name, cook.arguments(dish)))
+        time_ms += _whole(items[-1].args["down_ms"])
+    return items
+
+
 def _disarmed(full: Item, options: Options) -> list[Item]:
     """Return what an operator does after a disk was full."""
     time_ms = full.time_ms + _whole(full.args["ms"]) + _DISARM_MS
@@ -346,6 +375,7 @@ _BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "crash_at.hits": (1, 12),
     "crash_at.ms": (1_000, 10_000),
     "pause.ms": (100, 20_000),
+    "outage.down_ms": (10_500, 16_000),
     "crash_loop.times": (2, 5),
     "crash_loop.up_ms": (50, 2_000),
     "crash_all.apart_ms": (1, 1_000),

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from sim.history import NEVER_US, Call, Expire, History, Seen, Watcher
-from sim.menu import DISHES, WHOLE_DISHES
+from sim.menu import DISHES, ROLE_DISHES, WHOLE_DISHES
 from sim.ops import (
     CompactDone,
     Delete,
@@ -147,11 +147,20 @@ _FILES_ONLY: Final = ("bit_rot", "truncate", *(dish.name for dish in WHOLE_DISHE
 _FAULTS: Final = tuple(
     Mark(f"fault {dish.name}", dish.meaning, tier=2 if dish.name in _FILES_ONLY else 1)
     for dish in (*DISHES, *WHOLE_DISHES)
-    if dish.drawn and dish.by == "world" and dish.name != "restore"
+    if dish.drawn and dish.by == "world"
 )
 
+_MEMBERS: Final = (
+    Mark("membership changed", "a member joined, left, or was given another role",
+         ("INV-CHANGE-FITS",)),
+    Mark("member promoted", "a member that had no vote was given one", ("INV-CHANGE-FITS",)),
+    Mark("member demoted", "a voter was made a stand-by or a spare", ("INV-CHANGE-FITS",)),
+    *(Mark(f"fault {dish.name}", dish.meaning) for dish in ROLE_DISHES),
+)  # fmt: skip
+"""What only an engine has whose members may change."""
+
 MARKS: Final[Mapping[str, Mark]] = {
-    mark.name: mark for mark in (*_CALLS, *_WATCHES, *_LOG, *_WORLD, *_DISKS, *_FAULTS)
+    mark.name: mark for mark in (*_CALLS, *_WATCHES, *_LOG, *_WORLD, *_DISKS, *_FAULTS, *_MEMBERS)
 }
 
 
@@ -161,7 +170,8 @@ _CONNECTED: Final = ("fault noise",)
 
 def expected(tier: int, engine: str = "") -> tuple[str, ...]:
     """Return the marks that a batch of a tier, and of an engine if only one is run, has to hit."""
-    never = _CONNECTED if engine in RAFT_ENGINES else ()
+    fixed = tuple(mark.name for mark in _MEMBERS)
+    never = _CONNECTED if engine in RAFT_ENGINES else fixed
     marks = (mark for mark in MARKS.values() if mark.tier <= tier)
     return tuple(mark.name for mark in marks if mark.name not in never)
 

@@ -13,9 +13,13 @@ how often. How all of them read:
 * `survival` is that of `sim.platter`: what of the unsynced writes is left. "all" is a kill, the
   others losses of power.
 * An item that would break a budget does nothing: at most a minority of the disks is ever damaged
-  (bit_rot, truncate, restore), and a damaged member that refuses to start stays down.
+  (bit_rot, truncate), and a damaged member that refuses to start stays down.
 * Where a tier has no such thing (a disk in tier 1), the member merely ends and starts (`crash`), or
   nothing happens; the item's counter says which.
+
+A restore from a backup is no fault of this menu: it declares acknowledged writes lost and begins
+another cluster, so that one history through it could be judged only by excusing what the checks
+are for. It has a scenario with a check of its own (`sim.restoring`).
 """
 
 from collections.abc import Mapping
@@ -137,8 +141,8 @@ DISHES: Final = (
     Dish("depose", "operations", "world", (_MS,), "the leader steps down; nobody leads for `ms`"),
     Dish("snapshot", "operations", "world", (_MEMBER,),
          "the member takes a snapshot and cuts its log, however short"),
-    Dish("restore", "operations", "world", (_MEMBER, _DOWN),
-         "the member loses its directory and is filled from a snapshot of another"),
+    Dish("restart", "operations", "world", (_MEMBER, _DOWN),
+         "the member is killed, and started again"),
     Dish("compact", "operations", "clients", (_MEMBER, Argument("back", "number")),
          "a compaction so many revisions behind the newest that any client saw"),
     Dish("defragment", "operations", "clients", (_MEMBER,), "the member rewrites its store"),
@@ -178,8 +182,14 @@ MEMBERSHIP_DISHES: Final = (
 )  # fmt: skip
 """What an operator does to who the cluster is; needs `Options.spares` to join."""
 
+ROLE_DISHES: Final = (
+    Dish("outage", MEMBERSHIP, "world", (_MEMBER, _DOWN, _SURVIVAL),
+         "the member ends and stays away for so long that another may take its vote"),
+)  # fmt: skip
+"""What only a leader that keeps roles by itself answers: drawn where `Options.voters` is given."""
+
 MENU: Final[Mapping[str, Dish]] = {
-    dish.name: dish for dish in (*DISHES, *WHOLE_DISHES, *MEMBERSHIP_DISHES)
+    dish.name: dish for dish in (*DISHES, *WHOLE_DISHES, *MEMBERSHIP_DISHES, *ROLE_DISHES)
 }
 
 

@@ -37,6 +37,12 @@ class Options:
     """perfect, local (one member), or one of Raft's."""
     spares: int = 0
     """Machines that are no members at first; changes of membership make them so."""
+    voters: int = 0
+    """How many voters an engine of Raft's leader keeps by itself; 0: roles are given by hand."""
+    stand_bys: int = 0
+    """How many members beside them it keeps ready to take a lost voter's place."""
+    domains: int = 1
+    """Over how many failure domains the machines are spread."""
     workload: str = "register"
     """One of `sim.workloads`, or several joined by "+"."""
     mix: tuple[str, ...] = ()

@@ -37,8 +37,8 @@ class Provision:
         self._start = start
         self._stop = stop
         self._standing = ["member"] * founders + ["spare"] * spares
-        self._voters = set(range(founders))
         self._founders = founders
+        self._voters = set(range(founders))
         self._asked = 0
         self.rest_us = 0
         """When faults end, and all is to come to rest."""
@@ -61,7 +61,7 @@ class Provision:
         standing = self._standing[machine]
         if change.kind in (ChangeKind.ADD_VOTER, ChangeKind.PROMOTE):
             self._voters.add(machine)
-        else:
+        elif change.kind in (ChangeKind.REMOVE, ChangeKind.DEMOTE):
             self._voters.discard(machine)
         if change.kind == ChangeKind.REMOVE and standing == "member":
             self._standing[machine] = "leaving"

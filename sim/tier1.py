@@ -315,10 +315,6 @@ class Tier1Cluster:
         if machine.is_up:
             machine.cut_log()
 
-    def restore(self, member: int) -> bool:
-        """See Cluster: a member that comes back without what it promised is no member."""
-        return False
-
     def clients_blocked(self, member: int, *, on: bool) -> None:
         """See Cluster."""
         self.members[member].block_clients(on=on)

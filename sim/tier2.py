@@ -25,7 +25,7 @@ from net.replicator import Entry, LogBounds, Replicator
 from net.store.batch import Identity
 from server.ground import Running
 from sim.disk import PowerLost, SimDisk
-from sim.engines import engine_of, founders, kind_of
+from sim.engines import domain_of, engine_of, founders, kind_of
 from sim.history import Logged, Seen, WatchSpec
 from sim.ledger import Ledger
 from sim.network import Network
@@ -213,10 +213,6 @@ class Tier2Cluster(Disks):
         if reached is not None:
             reached.cut_log()
 
-    def restore(self, member: int) -> bool:
-        """See Cluster: a member that comes back without what it promised is no member."""
-        return False
-
     # For machines.
 
     def spawn(self, life: Callable[[], Awaitable[None]]) -> None:
@@ -387,6 +383,9 @@ class Tier2Cluster(Disks):
             pace,
             segment_bytes=options.segment_bytes,
             reserve_bytes=options.segment_bytes,
+            voters_wanted=options.voters,
+            stand_bys_wanted=options.stand_bys,
+            failure_domain=domain_of(options, MEMBER_ID + number),
         )
         disk = SimDisk(
             Random(f"{world.seed}/disk/{number}"),

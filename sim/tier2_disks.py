@@ -5,7 +5,7 @@ minority of those who vote has a damaged disk.
 """
 
 from collections.abc import Callable
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 from sim.plan import Options
 from sim.provision import Provision
@@ -13,8 +13,12 @@ from sim.tier2_machine import Machine
 
 Failing = Literal["", "read", "write", "sync"]
 Naming = Literal["", "create", "rename", "unlink", "sync"]
-_FAILING: Final = ("", "read", "write", "sync")
-_NAMING: Final = ("", "create", "rename", "unlink", "sync")
+_FAILING: Final[dict[str, Failing]] = {
+    "": "", "read": "read", "write": "write", "sync": "sync",
+}  # fmt: skip
+_NAMING: Final[dict[str, Naming]] = {
+    "": "", "create": "create", "rename": "rename", "unlink": "unlink", "sync": "sync",
+}  # fmt: skip
 
 
 class Disks:
@@ -31,9 +35,8 @@ class Disks:
 
     def disk_fail(self, member: int, what: str) -> bool:
         """See Cluster."""
-        assert what in _FAILING, f"a disk does not {what}"
         faults = self.machines[member].disk.faults
-        faults.next_error = cast(Failing, what)
+        faults.next_error = _FAILING[what]
         if not what:
             faults.error_from = None
         return True
@@ -71,9 +74,8 @@ class Disks:
 
     def power_loss_naming(self, member: int, operation: str, then: Callable[[], None]) -> bool:
         """See Cluster."""
-        assert operation in _NAMING, f"no change of names is called {operation}"
         machine = self.machines[member]
-        machine.disk.faults.power_loss_naming = cast(Naming, operation)
+        machine.disk.faults.power_loss_naming = _NAMING[operation]
         if operation:
             machine.when_power_goes = then
         return True

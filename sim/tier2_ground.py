@@ -76,6 +76,9 @@ class Traits:
     pace: Pace
     segment_bytes: int = 16 << 10
     reserve_bytes: int = 16 << 10
+    voters_wanted: int = 0
+    stand_bys_wanted: int = 0
+    failure_domain: int = 0
     sync_us: int = field(factory=lambda: cluster.SYNC_US)
     job_us: int = JOB_US
     slow_us: int = 0
@@ -245,6 +248,9 @@ class SimGround:
                 election_timeout_ms=ELECTION_MS,
                 are_members_fixed=not self.founders,
                 learners_max=LEARNERS_MAX,
+                voters_wanted=self.traits.voters_wanted,
+                stand_bys_wanted=self.traits.stand_bys_wanted,
+                failure_domain=self.traits.failure_domain,
             )
         own = self.traits.identity.member_id
         founders = self.founders if any(each.id == own for each in self.founders) else ()

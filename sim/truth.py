@@ -9,7 +9,7 @@ defines it. Nothing of an engine's inside is asked for, so that any engine can b
 """
 
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from attrs import define, field
 
@@ -30,6 +30,12 @@ from sim.world import World
 
 Holds = Callable[[int, Entry], bool]
 """Whether a member's disk holds an entry for good, in its log or in its state."""
+
+
+_MARKS: Final = {
+    ChangeKind.PROMOTE: "member promoted",
+    ChangeKind.DEMOTE: "member demoted",
+}
 
 
 @define
@@ -92,6 +98,8 @@ class Truth:
         if change is None:
             return
         self.world.mark("membership changed")
+        if change.kind in _MARKS:
+            self.world.mark(_MARKS[change.kind])
         if change.kind == ChangeKind.REMOVE:
             self.members.pop(change.member, None)
         else:

@@ -16,7 +16,7 @@ from sim.history import Seen, WatchSpec
 from sim.ops import NO_CONNECTION, Admin, Op, Result, Unknown
 from sim.streams import End
 from sim.wire_codes import UNAVAILABLE, UNTAKEN
-from sim.wire_http2 import Http2Client
+from sim.wire_http2 import Http2Client, Sink
 from sim.wire_words import (
     TARGETED,
     WATCH,
@@ -248,6 +248,13 @@ class WireEndpoint:
         # What fails at once is told at a later event all the same.
         self._world.after_us(0, partial(stream.begin, spec))
         return stream
+
+    def call(self, member: int, path: str, data: bytes, sink: Sink) -> None:
+        """Make a call that no history knows; its sink hears all that comes of it."""
+        channel = self._channel(member, watches=False)
+        stream_id = channel.http2.call(path, sink)
+        channel.http2.send(stream_id, data, ends=True)
+        channel.flush()
 
     def close(self) -> None:
         """Give everything up; nobody is told."""

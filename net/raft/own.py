@@ -12,9 +12,6 @@ from net.raft.replica import Replica
 from net.raft.wire import Append, AskVote
 from net.replicator import Change, Entry
 
-MESSAGE_BYTES = 1 << 20
-"""One message holds so much of the log, or one entry that is longer."""
-
 
 class Own:
     """See Inner."""
@@ -142,9 +139,9 @@ class Own:
             if is_due:
                 self._leading.send(follower, max(follower.match, log.base_index), 0)
             return
-        last = log.last_index
+        last, message_bytes = log.last_index, replica.config.message_bytes
         while follower.next <= last and not follower.is_full:
-            count = log.count_within(follower.next, MESSAGE_BYTES)
+            count = log.count_within(follower.next, message_bytes)
             self._leading.send(follower, follower.next - 1, count)
             is_due = False
         if is_due or follower.must_hear or (follower.told != self.commit and not follower.is_full):

@@ -37,6 +37,8 @@ class RaftConfig:
     """So many entries stay behind a cut, for members a little behind,"""
     kept_bytes: int = 64 << 20
     """as long as they are no more than this."""
+    message_bytes: int = 1 << 20
+    """One message of the own engine holds so much of the log, or one entry that is longer."""
     hurries: bool = True
     """Canvass soon after the leader's link breaks, not after a whole election timeout."""
     is_pack: Callable[[bytes], bool] = _accept_any

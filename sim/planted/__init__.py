@@ -19,12 +19,13 @@ from sim.planted.living import LIVING
 from sim.planted.ordering import ORDERING
 from sim.planted.reading import READING
 from sim.planted.replicating import REPLICATING
+from sim.planted.telling import TELLING
 from sim.planted.watching import WATCHING
 from sim.planted.writing import WRITING
 
 _GROUPS: Final = (
     READING, WRITING, COMPACTING, WATCHING, LEASING, CONVERGING, ORDERING, ENDURING, LIVING,
-    ELECTING, REPLICATING, AGAIN,
+    ELECTING, REPLICATING, TELLING, AGAIN,
 )  # fmt: skip
 
 BUGS: Final[Mapping[str, Bug]] = {

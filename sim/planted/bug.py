@@ -40,6 +40,8 @@ class Bug:
     """A plan that shows it, to prove that it can be shown."""
     tier: int = 1
     off: tuple[str, ...] = ()
+    klass: str = ""
+    """The class of verdict that it is here for; "": any of the check's."""
 
 
 @contextmanager
@@ -68,6 +70,7 @@ class Catalogue:
         budget: int = 3,
         tier: int = 1,
         off: tuple[str, ...] = (),
+        klass: str = "",
         directed: Callable[[], Plan] | None = None,
         **options: Json,
     ) -> Callable[[Planter], Planter]:
@@ -81,8 +84,9 @@ class Catalogue:
             words = (plant.__doc__ or "").strip()
             assert name not in self.bugs, f"two bugs are called {name}"
             self.bugs[name] = Bug(
-                name, row, words, check, contextmanager(plant), budget, options, directed, tier, off
-            )
+                name, row, words, check, contextmanager(plant), budget, options, directed, tier,
+                off, klass,
+            )  # fmt: skip
             return plant
 
         return enter

@@ -17,6 +17,7 @@ from server.output import table
 from sim.check.verdict import CHECKS
 from sim.planted import BUGS
 from sim.planted.bug import Bug
+from sim.planted.classes import unearned
 from sim.runner import Worth
 from sim.runner_pool import Patience, Pool
 from sim.runner_task import Outcome, Task
@@ -63,7 +64,10 @@ class Hunt:
         self.died = outcome.died or self.died
         for found in outcome.found:
             self.seen[found.klass] = self.seen.get(found.klass, 0) + 1
-        self.caught = any(found.check == self.bug.check for found in outcome.found)
+        bug = self.bug
+        self.caught = any(
+            found.check == bug.check and bug.klass in ("", found.klass) for found in outcome.found
+        )
 
 
 def hunts_of(bugs: Sequence[Bug], *, quick: bool) -> list[Hunt]:
@@ -87,7 +91,8 @@ def run_gate(
     hunts = hunts_of(bugs, quick=quick)
     with pool_of(jobs) as pool:
         hunt(pool, hunts)
-    faults = [] if names else list(unexercised(bugs))
+    seen = {klass for each in hunts for klass in each.seen}
+    faults = [] if names else [*unexercised(bugs), *unearned(seen)]
     rows: list[Sequence[str]] = []
     for bug in bugs:
         row, fault = row_of(bug, [each for each in hunts if each.bug is bug])

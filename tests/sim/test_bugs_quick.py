@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import Failure
+from sim.check.guarantees import WORDS
 from sim.check.verdict import CHECKS
 from sim.planted import BUGS, planted
 from sim.planted.bug import Bug, swapped
+from sim.planted.classes import BY_HAND, unearned
 from sim.planted.gate import Hunt, hunts_of, row_of, run_gate, unexercised
 from sim.runner import Worth
 from sim.runner_task import Found, Outcome
@@ -26,6 +29,18 @@ def test_every_planted_bug_is_caught_by_its_named_check() -> None:
 def test_every_check_has_a_bug_that_only_it_must_catch() -> None:
     assert not list(unexercised(list(BUGS.values())))
     assert {bug.check for bug in BUGS.values()} <= set(CHECKS)
+
+
+def test_a_class_of_verdict_that_no_bug_earns_is_a_fault() -> None:
+    earned = set(WORDS) - set(BY_HAND)
+    assert list(unearned(earned)) == []
+    assert list(unearned(earned - {"watch/unique"})) == ["no planted bug earns watch/unique"]
+
+
+def test_every_class_that_no_bug_earns_is_earned_by_a_history_by_hand() -> None:
+    tests = (Path(__file__).parent / "check").glob("test_*.py")
+    told = "".join(path.read_text() for path in tests)
+    assert [klass for klass in BY_HAND if f'"{klass}"' not in told] == []
 
 
 @pytest.mark.parametrize("name", BUGS)
@@ -49,7 +64,7 @@ def _patched() -> list[object]:
             value = held[name]
             if isinstance(value, type) and value.__module__ == module_name:
                 found += [vars(value)[each] for each in sorted(vars(value))]
-            elif callable(value) or name == "zlib":
+            elif callable(value) or name == "zlib" or isinstance(value, Failure):
                 found.append(value)
     return [id(each) for each in found]
 

@@ -8,16 +8,17 @@ from sim.menu import (
     MEMBERSHIP,
     MEMBERSHIP_DISHES,
     MENU,
+    ROLE_DISHES,
     WHOLE_DISHES,
     wrong,
 )
 
 
 def test_every_dish_has_a_name_of_its_own_and_a_known_group() -> None:
-    assert len(MENU) == len(DISHES) + len(WHOLE_DISHES) + len(MEMBERSHIP_DISHES)
+    assert len(MENU) == len((*DISHES, *WHOLE_DISHES, *MEMBERSHIP_DISHES, *ROLE_DISHES))
     assert {dish.group for dish in DISHES} == set(GROUPS)
     assert {dish.group for dish in WHOLE_DISHES} == {"disk"}
-    assert {dish.group for dish in MEMBERSHIP_DISHES} == {MEMBERSHIP}
+    assert {dish.group for dish in (*MEMBERSHIP_DISHES, *ROLE_DISHES)} == {MEMBERSHIP}
 
 
 def test_only_the_lying_disk_is_never_drawn() -> None:

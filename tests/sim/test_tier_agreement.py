@@ -127,7 +127,7 @@ def is_of_both(item: Item) -> bool:
     if item.who != "fault":
         return True
     reads = item.do == "eio" and item.args["what"] == "read"
-    return not reads and item.do not in ("bit_rot", "truncate", "restore")
+    return not reads and item.do not in ("bit_rot", "truncate")
 
 
 def planted_plan(name: str, number: int) -> Plan:
