@@ -1,5 +1,6 @@
 """Snapshots between whole members: over links that break, for one or several who lag."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from core.operations import Put
 from net.disk import DiskFull
-from net.peers.limits import BACKUP_KEPT_MS
+from net.peers.limits import BACKUP_KEPT_MS, PACE_MS
 from net.peers.staging import Part
 from net.peers.stream import Chunk, Outgoing
 from net.store import snapshot
@@ -77,6 +78,21 @@ def test_a_stream_that_breaks_goes_on_where_it_was(world: PeerWorld) -> None:
     begun = [line["from-byte"] for line in told if line["msg"] == "receiving a snapshot"]
     assert len(begun) > 2
     assert begun == sorted(set(begun))
+    world.close()
+
+
+def test_who_is_served_meanwhile_has_room_between_two_pieces(world: PeerWorld) -> None:
+    leader, away = lagging(world)
+    world.begin(away, range(1, 4))
+    read_at: list[int] = []
+    while away not in world.wholes or not keys(world.wholes[away]):
+        leader.driver.metrics.put_total += 1
+        world.run(1, step_ms=1)
+        read_at += [world.now_ms] * (leader.jobs_done.get("read", 0) - len(read_at))
+        assert len(read_at) < 100
+    pauses = [after - before for before, after in itertools.pairwise(read_at)]
+    assert len(pauses) > 10
+    assert min(pauses) == PACE_MS
     world.close()
 
 
