@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from net.disk import RealDisk
+from net.disk import RealDisk, RealFile
 from net.peers.limits import SYNC_BYTES
 from net.peers.staging import Part
 from net.store.errors import StoreError
@@ -56,11 +56,13 @@ def test_a_large_snapshot_is_synced_as_it_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
+
+    def note(file: RealFile) -> None:
+        synced.append(file.size_bytes())
+
+    monkeypatch.setattr(RealFile, "datasync", note)
     part = part_of(tmp_path, 3 * SYNC_BYTES)
     part.write(0, bytes(1))
-    file = part._file
-    assert file is not None
-    monkeypatch.setattr(type(file), "datasync", lambda self: synced.append(part._written))
     for at in range(1, 2 * SYNC_BYTES, SYNC_BYTES // 4):
         part.write(at, bytes(SYNC_BYTES // 4))
     assert [round(at / SYNC_BYTES) for at in synced] == [1, 2]
