@@ -33,7 +33,8 @@ Then = Callable[[Result], None]
 
 OPTIONS: Final = (
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
+    # For so long one attempt may take: on a busy machine a connection is not made in 50 ms.
+    ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 100),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_receive_message_length", -1),
@@ -120,6 +121,18 @@ class Member:
     def downloads(self, path: str) -> Downloading:
         """Return a method that answers with a stream."""
         return cast(Downloading, self._streams.unary_stream(path))
+
+    def ask(self, op: Op, deadline_s: float) -> Result:
+        """Ask once, and wait. What is not answered in time, or not proved refused, is Unknown."""
+        path, data = request(op)
+        try:
+            answer = self.method(path)(data, timeout=deadline_s)
+        except grpc.RpcError as error:
+            return refusal(_code(error.code()), str(error.details()))
+        except ValueError as error:
+            # The connection was closed: the run is over.
+            return Unknown(str(error))
+        return result(op, [answer])
 
     def status(self, timeout_s: float = 1.0) -> pb.StatusResponse | None:
         """What it says of itself; None if it says nothing in that time."""
@@ -254,7 +267,7 @@ class GrpcStream:
             for data in self._call:
                 if self._over.is_set():
                     break
-                message = _lean(seen(data, 0))
+                message = lean(seen(data, 0))
                 self._post(partial(self._tell, message))
                 if message.kind == "canceled":
                     why = ""
@@ -295,7 +308,7 @@ def _code(code: grpc.StatusCode) -> int:
     return number
 
 
-def _lean(message: Seen) -> Seen:
+def lean(message: Seen) -> Seen:
     """Keep one copy of each large value, however many witnesses are told of it."""
     if not any(len(event.kv.value) > LARGE for event in message.events):
         return message

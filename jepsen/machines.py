@@ -7,6 +7,7 @@ what is done when is for nemeses and `jepsen.run` to say.
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -82,6 +83,9 @@ class Machines:
     seen_whole: Callable[[], int] = lambda: 1
     """Up to which revision witnesses have seen everything."""
     machines: list[Machine] = field(init=False, factory=list[Machine])
+    _is_over: bool = False
+    _starting: threading.Lock = field(factory=threading.Lock)
+    """Held while a process starts: once the run is over, none does."""
 
     def __attrs_post_init__(self) -> None:
         for folder in ("members", "data", "files"):
@@ -139,6 +143,8 @@ class Machines:
 
     def close(self) -> None:
         """End whoever runs, and lose all connections."""
+        with self._starting:
+            self._is_over = True
         for machine in self.machines:
             machine.process.kill()
             machine.member.close()
@@ -208,7 +214,16 @@ class Machines:
             machine.place, machine.joining or founders, joins=bool(machine.joining)
         )
         command = [*self.network.entering(number), *command]
-        machine.process.start(command, build.directory, environment(self._clock(number)))
+        self._start(machine.process, command, build.directory, self._clock(number))
+
+    def _start(
+        self, process: Process, command: Sequence[str], directory: Path, more: Mapping[str, str]
+    ) -> None:
+        """Start a process, unless the run is over: a nemesis may still be healing then."""
+        with self._starting:
+            if self._is_over:
+                raise ClusterError("the run is over")
+            process.start(command, directory, environment(more))
 
     def wait_ready(self, number: int, patience_s: float) -> bool:
         """See Cluster."""
@@ -300,7 +315,7 @@ class Machines:
             raise ClusterError(f"{snapshot} is not restored: {made.stderr.decode().strip()}")
         process = Process(RESTORED, self.directory / "members" / f"{RESTORED}.log", self.registry)
         command = build.command(place, [(RESTORED, peer)], joins=False)
-        process.start(command, build.directory, environment({}))
+        self._start(process, command, build.directory, {})
         member = Member(client.removeprefix("http://"))
         try:
             _wait_alone(member, process)

@@ -198,6 +198,7 @@ def run(
     help="So many runs at a time.",
 )
 @click.option("--upgrade-to", default="", metavar="SERVER", help="As for run.")
+@click.option("--spare-known", is_flag=True, help="As for run.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -213,6 +214,7 @@ def matrix(
     rate: int,
     parallel: int,
     upgrade_to: str,
+    spare_known: bool,
     out: Path,
 ) -> None:
     """Run every nemesis with every size of a cluster, and write one table."""
@@ -235,6 +237,7 @@ def matrix(
         _refuse(f"a cluster has 1 to {MEMBERS_MAX} members")
     words = [f"--server={_absolute(server)}", f"--rate={rate}"]
     words += [f"--upgrade-to={_absolute(upgrade_to)}"] if upgrade_to else []
+    words += ["--spare-known"] if spare_known else []
     cells = [Cell(size, name, workload) for name in nemesis.split(",") for size in sizes]
     try:
         with _interruptible():

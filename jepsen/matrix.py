@@ -20,6 +20,8 @@ from attrs import define, field, frozen
 from jepsen.servers import HERE
 
 PASSED, FAILED, HARNESS = "passed", "FAILED", "harness"
+COMMAND: Final = (sys.executable, "-m", "server.main", "jepsen", "run")
+"""What every run is begun with."""
 _WORDS: Final = {0: PASSED, 1: FAILED}
 SLACK_S: Final = 600
 """A run that takes so much longer than it was told to is ended."""
@@ -80,40 +82,53 @@ class Matrix:
     seconds: int
     parallel: int
     say: Callable[[str], None]
+    command: Sequence[str] = COMMAND
     done: list[Done] = field(factory=list[Done])
     _lock: threading.Lock = field(factory=threading.Lock)
+    _running: set[subprocess.Popen[bytes]] = field(factory=set[subprocess.Popen[bytes]])
 
     def run(self) -> bool:
-        """Run them all; return whether all passed."""
+        """Run them all; return whether all passed.
+
+        Interrupted, it has those that run take away what they made, waits for them, and begins no
+        other.
+        """
         self.out.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(self.parallel) as pool:
-            for one in pool.map(self._one, self.cells):
-                assert one in self.done, "who is done is in the table"
+            try:
+                for one in [pool.submit(self._one, cell) for cell in self.cells]:
+                    one.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in list(self._running):
+                    process.terminate()
         return all(each.outcome == PASSED for each in self.done)
 
-    def _one(self, cell: Cell) -> Done:
+    def _one(self, cell: Cell) -> None:
         command = self._command(cell)
         log = self.out / f"{cell.name}.txt"
         with log.open("wb") as file:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=HERE
             )
+            self._running.add(process)
             try:
                 code = process.wait(self.seconds + SLACK_S)
             except subprocess.TimeoutExpired:
                 # It takes away what it made.
                 process.terminate()
                 code = process.wait()
+            finally:
+                self._running.discard(process)
         done = outcome(cell, code, self.out / cell.name)
         with self._lock:
             self.done.append(done)
             self._write()
         self.say(f"{done.outcome:8} {cell.name}  {' '.join(done.classes)}".rstrip())
-        return done
 
     def _command(self, cell: Cell) -> list[str]:
         return [
-            *(sys.executable, "-m", "server.main", "jepsen", "run"),
+            *self.command,
             f"--members={cell.members}",
             f"--nemesis={cell.nemesis}",
             f"--workload={cell.workload}",

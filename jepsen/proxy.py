@@ -25,7 +25,7 @@ from attrs import define, field
 from jepsen.cluster import ClusterError
 from jepsen.network import Network
 
-VERB_S: Final = 5.0
+VERB_S: Final = 30.0
 PIECE_BYTES: Final = 1 << 16
 PIECES: Final = 256
 """So many pieces are under way at most; then the sender has to wait, as for a full window."""
@@ -107,7 +107,9 @@ class LinkProxy:
         self._do(self._heal())
 
     def close(self) -> None:
-        """Pass nothing on any more."""
+        """Pass nothing on any more. Once more does nothing."""
+        if self._loop.is_closed():
+            return
         self._do(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -175,15 +177,24 @@ class LinkProxy:
         connection = Connection(who, listener, [writer])
         self._connections.add(connection)
         try:
-            await self._pass(connection, reader, writer)
-        except* OSError:
-            # One side is gone: the other shall know.
+            await self._passed(connection, reader, writer)
+        except asyncio.CancelledError:
+            # All is over. Streams of asyncio complain about tasks that end by it.
             connection.cut()
         finally:
             for each in connection.writers:
                 each.close()
             self._connections.discard(connection)
             self._tasks.discard(task)
+
+    async def _passed(
+        self, connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Pass it on; where one side is lost, let the other know."""
+        try:
+            await self._pass(connection, reader, writer)
+        except* OSError:
+            connection.cut()
 
     async def _pass(
         self, connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -27,7 +27,7 @@ from sim.recorder import Recorder
 from sim.workloads.kube import cached
 
 BOUNDS: Final[dict[str, Json]] = {
-    "answer_us": 20_000_000,
+    "answer_us": 11_000_000,
     "elect_us": 10_000_000,
     "watch_us": 10_000_000,
     "lease_us": 10_000_000,
@@ -35,7 +35,7 @@ BOUNDS: Final[dict[str, Json]] = {
 """Real machines are shared with others: what a run may take, where the simulator knows better."""
 HEAL_S: Final = 150.0
 """How long the nemesis may take to end what it began and to bring every member back."""
-LAST_S: Final = 60.0
+LAST_S: Final = 75.0
 """How long the last reads may take, from the healing on."""
 QUIET_S: Final = 2.0
 """What watchers are owed in the end comes in that time."""

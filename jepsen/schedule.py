@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from jepsen.workloads.catalogue import named
 from sim.generate import final_items
-from sim.ops import Json
+from sim.ops import Json, Range, to_json
 from sim.plan import Item, Options, Plan
 from sim.workloads.draw import Draw, Intent, Workload, client_items, watcher_items
 from sim.workloads.pace import FIRST_MS, Pace
@@ -25,6 +25,10 @@ SLOW_RATE: Final = 4
 """Slow items a second of a workload: more than its clients come to."""
 SLOW_NUMBERS: Final = 1 << 30
 """What they are numbered by is above it."""
+SETTLE_MS: Final = 11_000
+"""So long after the healing the last things are asked: from then on answers are owed."""
+EMPTY: Final = Item(0, "client", 0, "script.ask", {"op": to_json(Range("nothing")), "member": 0})
+"""The first thing that is asked: etcd's own checker wants to be shown an empty store."""
 HASHES: Final = 3
 """How often, in the end, every member is asked for its hash: leases may still end in between."""
 HASH_MS: Final = 700
@@ -97,7 +101,7 @@ def make_plan(seed: int, load: Load) -> Plan:
         items += watcher_items(draw, workload.watchers, own, many_max=1) if own else []
         items += watcher_items(draw, watchers(workload.prefix), mine[len(own) :])
     items.sort(key=lambda item: item.time_ms)
-    return Plan(seed, options, (*witnesses(watching, load.members), *items))
+    return Plan(seed, options, (*witnesses(watching, load.members), EMPTY, *items))
 
 
 def _intents(workload: Workload, *, is_slow: bool) -> list[Intent]:
@@ -118,10 +122,9 @@ def witnesses(first: int, members: int) -> list[Item]:
 
 def last_items(options: Options, healed_ms: int) -> list[Item]:
     """Return what is asked when everything has been whole for a while."""
-    items = [
-        item._replace(time_ms=item.time_ms - options.duration_ms + healed_ms)
-        for item in final_items(options)
-    ]
+    last = final_items(options)
+    shift_ms = healed_ms + SETTLE_MS - last[0].time_ms
+    items = [item._replace(time_ms=item.time_ms + shift_ms) for item in last]
     begin_ms = items[-1].time_ms + 2 * HASH_MS
     items += [
         Item(begin_ms + turn * HASH_MS, "client", member, "admin.hash", {"member": member})

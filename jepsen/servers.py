@@ -102,8 +102,10 @@ class Trine:
         return [*restore, *_restored(place)]
 
     def version(self) -> str:
-        """See Server."""
-        return _said([self.python, "-m", "server.main", "--version"], self.directory)
+        """See Server. With its commit, where it runs from a checkout."""
+        said = _said([self.python, "-m", "server.main", "--version"], self.directory)
+        commit = _commit(self.directory)
+        return f"{said}, commit {commit}" if commit else said
 
 
 @frozen
@@ -226,6 +228,20 @@ def environment(more: Mapping[str, str]) -> dict[str, str]:
 
 def _is_odd(name: str) -> bool:
     return name.lower().endswith("_proxy") or name.startswith(("ETCD_", "TRINE_"))
+
+
+def _commit(checkout: Path) -> str:
+    """Return which commit a checkout is at; "" where that cannot be told."""
+    if not (checkout / ".git").exists():
+        return ""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(checkout), "describe", "--always", "--dirty"],
+            capture_output=True, check=False, text=True, timeout=60,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
 
 
 def _said(command: Sequence[str], directory: Path) -> str:

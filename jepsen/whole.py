@@ -19,7 +19,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Final
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from jepsen.cluster import Need
 from jepsen.endpoint import Member
@@ -87,7 +87,8 @@ def whole_run(asked: Asked, say: Say) -> Judgement:
     if isinstance(server, Endpoints):
         if nemeses.names:
             raise NotStartedError("members of somebody else are left alone: give --nemesis none")
-        return _Whole(asked, say).on_endpoints(server)
+        load = evolve(asked.load, members=len(server.endpoints))
+        return _Whole(evolve(asked, load=load), say).on_endpoints(server)
     if isinstance(second, Endpoints):
         raise NotStartedError("--upgrade-to names a build: trine:CHECKOUT or etcd:PATH")
     try:
@@ -108,7 +109,7 @@ class _Whole:
         """Run against members of our own."""
         size = self.asked.load.members
         slots = size + (Need.SPARE in nemeses.needs)
-        registry = Registry(token_hex(2))
+        registry = Registry(token_hex(3))
         try:
             network = self._network(registry, slots)
             # Before the first thread of grpc is there: threads live where their maker did.

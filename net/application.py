@@ -105,3 +105,10 @@ class Application(Protocol):
         held back for them may go on here.
         """
         ...
+
+    def goes_on(self) -> bool:
+        """Do what waited until the turn's output was sent; whether a turn is to follow at once.
+
+        That turn finds what nobody needs to be asked for: it reads no connection.
+        """
+        ...

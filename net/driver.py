@@ -59,6 +59,8 @@ from net.turns import JobDone as JobDone
 from net.turns import Synced as Synced
 
 DEFAULT_PACE = Pace()
+LONE_BYTES_MAX = 4_096
+"""A batch up to here may be a lone client's: what comes meanwhile is little."""
 TICK_MS = 50
 """How often time alone makes a turn: lease deadlines are this sharp."""
 
@@ -95,6 +97,8 @@ class Driver:
         self._unsynced: deque[tuple[int, int, Callable[[], None] | None]] = deque()
         """(batch number, the engine's sequence or 0, what waits for it) in order."""
         self._appended = 0
+        self._unsynced_bytes = 0
+        """Of packs, appended since the last sync was asked for."""
         self._syncing = False
         self._checkpointing = False
         self._emptying = False
@@ -159,6 +163,8 @@ class Driver:
         if self._unsynced and not self._syncing:
             self._syncing = True
             io.sync = self._appended
+            io.is_lone = len(self._unsynced) == 1 and self._unsynced_bytes <= LONE_BYTES_MAX
+            self._unsynced_bytes = 0
         if self._letters.asked:
             self._letters.tell(io)
         io.busy = (has_work and node.has_work()) or bool(self._raft_inputs)
@@ -319,7 +325,9 @@ class Driver:
             self._letters.withdraw(persist.sequence)
             return False
         self._unsynced.append((self._appended, persist.sequence, None))
-        self.metrics.wal_write_bytes += sum(len(frame.payload) + 32 for frame in frames)
+        size_bytes = sum(len(frame.payload) + 32 for frame in frames)
+        self.metrics.wal_write_bytes += size_bytes
+        self._unsynced_bytes += size_bytes
         return True
 
     def append_switch(self, generation: int, index: int, then: Callable[[], None]) -> bool:

@@ -8,6 +8,7 @@ namespace. A socket file is deleted only when nobody listens behind it any more.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import errno
 import os
@@ -85,7 +86,10 @@ class Listener:
     def close(self) -> None:
         """Stop listening; remove the socket file if it is still the one that was bound here."""
         if self.file is not None and _identity(self.url.path) == self.file:
-            os.unlink(self.url.path)
+            # On a disk that fails the file stays, and the next start replaces it: what failed
+            # before is the news, and an error from here would be told in its place.
+            with contextlib.suppress(OSError):
+                os.unlink(self.url.path)
         self.sock.close()
 
 

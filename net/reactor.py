@@ -4,6 +4,7 @@ Rule: bytes are moved, nothing is decided about them. One turn reads every ready
 the application do the work those bytes asked for, and writes each connection that has output:
 
     poll -> recv, feed (each ready link) -> application.turn -> take, send (each dirty link)
+                                            [-> goes_on -> application.turn -> take, send]
 
 No task, future or channel per connection or request. `turn` is synchronous: the simulator calls it
 from a bare heap, `run` from the one trio task of production.
@@ -202,6 +203,9 @@ class Reactor:
             self._sweep(now_ms)
         self._due_ms = self._application.turn(now_ms)
         self._flush_all(touched)
+        if self._application.goes_on():
+            self._due_ms = self._application.turn(self._now_ms())
+            self._flush_all({})
         if self._stop_ms is not None and (now_ms >= self._stop_ms or not self._has_clients):
             self.close()
         return True

@@ -5,7 +5,9 @@ still until the owner collects it in its own turn (`Syncer.reached`, `Jobs.deliv
 result as well: it is raised again in the owner, so that a failed fdatasync ends the member there
 (a crash, never a lost log line in a thread).
 
-Syncs coalesce: all positions requested while one sync runs are covered by the next one.
+Syncs coalesce: all positions requested while one sync runs are covered by the next one. A short
+sync that all there is to do waits for is done by its owner (`here`): two hand-overs between threads
+cost more.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -29,12 +32,22 @@ SWITCH_INTERVAL_S = 0.0002
 The default of 5 ms is what a finished fdatasync would wait behind a busy reactor.
 """
 
+HERE_S_MAX = 0.002
+"""A disk whose syncs took longer of late is waited for in the thread: it must not hold up turns."""
+
 
 class HelperSync(Protocol):
     """What an owner sees of a `Syncer`."""
 
     def request(self, position: int) -> None:
         """Ask that all bytes up to `position` become durable; positions never go back."""
+        ...
+
+    def here(self, position: int) -> bool:
+        """Make all bytes up to `position` durable in this very call, if that is worth it.
+
+        If not, nothing was done: `request` it.
+        """
         ...
 
     def reached(self) -> int | None:
@@ -82,8 +95,10 @@ class Syncer:
         self._told = -1
         self._failure: BaseException | None = None
         self._thread: threading.Thread | None = None
+        self._usual_s = 0.0
+        """How long a sync took of late."""
         self.count = 0
-        """Syncs done so far; written by the thread alone."""
+        """Syncs done so far; written by whoever syncs, one at a time."""
 
     @property
     def is_idle(self) -> bool:
@@ -101,6 +116,19 @@ class Syncer:
         assert position >= self._requested, "a sync position went back"
         self._requested = position
         self._requests.put(position)
+
+    def here(self, position: int) -> bool:
+        """Make all bytes up to `position` durable in this call, if the thread is idle.
+
+        Not if syncs took long of late. Raises what the sync raises.
+        """
+        if self._thread is None or not self.is_idle or self._usual_s > HERE_S_MAX:
+            return False
+        assert position >= self._requested, "a sync position went back"
+        self._requested = position
+        self._timed_sync()
+        self._durable = position
+        return True
 
     def reached(self) -> int | None:
         """Return the newest durable position if it moved since the last call.
@@ -137,14 +165,19 @@ class Syncer:
                 position = newest
             if position <= self._durable:
                 continue
-            result = outcome.capture(self._sync)
+            result = outcome.capture(self._timed_sync)
             if isinstance(result, outcome.Error):
                 self._failure = result.error
                 ends = True
             else:
-                self.count += 1
                 self._durable = position
             self._wake()
+
+    def _timed_sync(self) -> None:
+        began_s = time.perf_counter()
+        self._sync()
+        self._usual_s += (time.perf_counter() - began_s - self._usual_s) / 4
+        self.count += 1
 
 
 class Jobs:

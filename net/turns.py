@@ -129,8 +129,17 @@ class Io:
     """What one turn wants done outside. One is made a turn: plain lists, made by hand."""
 
     __slots__ = (
-        "busy", "ended", "jobs", "next_deadline_ms", "notices", "replies", "sends", "snapshots",
-        "sync", "transferred",
+        "busy",
+        "ended",
+        "is_lone",
+        "jobs",
+        "next_deadline_ms",
+        "notices",
+        "replies",
+        "sends",
+        "snapshots",
+        "sync",
+        "transferred",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -146,6 +155,8 @@ class Io:
         """(token, whether the target leads) of what `LeadershipTo` began."""
         self.sync = 0
         """If not 0: call `journal.sync` in the sync thread, then give `Synced` of this number."""
+        self.is_lone = False
+        """What is to be synced is one small batch, and little else can be done before it is."""
         self.busy = False
         """More bounded work waits: take another turn soon."""
         self.next_deadline_ms = 0

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-PACKAGES: Final = ("core", "net", "server", "sim")
+PACKAGES: Final = ("core", "net", "server", "sim", "jepsen")
 
 
 def refusal() -> str | None:

@@ -294,6 +294,11 @@ class SimDisk:
         """Return what the running system would read, also of a dead disk, uncounted."""
         return bytes(self._names.live[path].live)
 
+    def platter(self, path: str, offset: int, size_bytes: int) -> bytes:
+        """Return what no loss of power would take, also of a dead disk, uncounted."""
+        inode = self._names.durable.get(path)
+        return b"" if inode is None else bytes(inode.durable[offset : offset + size_bytes])
+
     def paths(self) -> list[str]:
         """Return all names, sorted, also of a dead disk, uncounted."""
         return sorted(self._names.live)

@@ -36,9 +36,11 @@ class Faults:
         self._force: dict[int, Undo] = {}
         self._number = 0
         self._is_over = False
+        self._end_us = 0
 
-    def start(self, items: Sequence[Item]) -> None:
-        """Take the items that the world does."""
+    def start(self, items: Sequence[Item], end_ms: int) -> None:
+        """Take the items that the world does; at that time all will be healed."""
+        self._end_us = end_ms * 1000
         for item in items:
             if item.who == "fault" and MENU[item.do].by == "world":
                 self._cluster.world.at(item.time_ms * 1000, partial(self._begin, item))
@@ -105,6 +107,11 @@ class Faults:
     def is_over(self) -> bool:
         """Whether the world is healing."""
         return self._is_over
+
+    @property
+    def left_ms(self) -> int:
+        """How long faults may last from now on: what stops a clock cannot be undone."""
+        return max(0, self._end_us - self._cluster.world.now_us) // 1000
 
 
 class _Act:
@@ -274,7 +281,7 @@ class _Act:
                 self._faults.note(self._what, [member], True)
                 cluster.clock_step(member, self._number("step_ms"))
             case _:
-                ms = self._number("ms")
+                ms = min(self._number("ms"), self._faults.left_ms)
                 cluster.clock_stall(member, ms)
                 self._faults.hold(self._what, [member], ms, _nothing)
         return True

@@ -156,7 +156,7 @@ def course(plan: Plan, cluster: Cluster, *, tier: int) -> Generator[int, None, R
     try:
         for member in range(cluster.size):
             cluster.start(member)
-        faults.start(plan.items)
+        faults.start(plan.items, options.duration_ms)
         clients.start(plan.items)
         yield options.duration_ms * 1000
         faults.end()

@@ -74,7 +74,7 @@ class Tier2Cluster(Disks):
             stop=partial(self.crash, survival="all"),
         )
         self.provision.rest_us = options.duration_ms * 1000
-        self.truth = Truth(world, _believed, self.provision.changed)
+        self.truth = Truth(world, self._holds, self.provision.changed)
         self.network = Network(
             world, count, delay_us=options.link_ms * 1000, datagrams=options.datagrams
         )
@@ -288,7 +288,7 @@ class Tier2Cluster(Disks):
         """The first invariant that broke, or end of a member that nobody gave reason for."""
         if self.log.broken is None and self.faults:
             self.log.broken = AssertionError(self.faults[0])
-        return self.log.broken
+        return self.truth.broken or self.log.broken
 
     def contradiction(self) -> AssertionError | None:
         """The first state of a serving member that contradicts itself."""
@@ -367,6 +367,9 @@ class Tier2Cluster(Disks):
         machine = self.machines[member]
         return machine.ground.reached if machine.ground is not None and machine.serves else None
 
+    def _holds(self, member_id: int, entry: Entry) -> bool:
+        return self.machines[member_id - MEMBER_ID].has_durably(entry)
+
     # Making.
 
     def _machine(self, number: int) -> Machine:
@@ -435,11 +438,6 @@ class Tier2Cluster(Disks):
         ground = machine.ground
         if ground is None or machine.is_off() or not ground.sockets.connect(end, address):
             end.refuse(machine.is_off)
-
-
-def _believed(_member_id: int, _entry: Entry) -> bool:
-    """What disks hold for good is tier 1's to look at: here it is bytes."""
-    return True
 
 
 def live(world: World, options: Options, script: Callable[[Tier2Cluster], Awaitable[None]]) -> None:

@@ -99,6 +99,16 @@ class SimSync:
         if not self._is_running:
             self._begin()
 
+    def here(self, position: int) -> bool:
+        """Sync at once, as a quick disk allows; or leave it to the heap."""
+        if self._is_running or self._failure is not None or self._ground.chance.random() < 0.5:
+            return False
+        assert position >= self._wanted, "a sync position went back"
+        self._wanted = position
+        self._sync()
+        self._durable = position
+        return True
+
     def reached(self) -> int | None:
         if self._failure is not None:
             raise self._failure

@@ -16,8 +16,12 @@ import apsw
 import trio
 from attrs import define, field
 
+from core.ids import Index, Term
 from core.members import Member
-from net.replicator import Replicator
+from net.journal import PACK, Frame, Journal
+from net.journal.layout import decode_frame, frame_bytes
+from net.journal.scan import segment_path
+from net.replicator import Entry, Replicator
 from net.telemetry import INFO, Logger, Sink
 from server.config import Config
 from server.ground import Running
@@ -28,7 +32,7 @@ from sim.network import Network
 from sim.perfect_messages import kind_of
 from sim.platter import Survival
 from sim.streams import StreamSockets
-from sim.tier2_ground import SimGround, Traits
+from sim.tier2_ground import DATA, SimGround, Traits
 from sim.vfs import SimVfs
 from sim.world import CRASH, START, TURN, MemberClock, World
 
@@ -97,6 +101,8 @@ class Machine:
     lines: deque[str] = field(factory=lambda: deque[str](maxlen=LINES_KEPT))
     fatal: str = ""
     """Why the last life ended by itself, in its own words; "" if it did not."""
+    journal: Journal | None = None
+    """That of the life that runs, or ran last."""
     when_power_goes: Callable[[], None] | None = None
     """Ends the member, in the middle of the operation that the power goes in."""
     is_damaged: bool = False
@@ -166,6 +172,23 @@ class Machine:
         self._scope.cancel()
         self.surroundings.woken()
 
+    def has_durably(self, entry: Entry) -> bool:
+        """Whether its disk holds an entry for good: in its journal, or in the store before it.
+
+        One whose disk was damaged had what it had.
+        """
+        index, journal = Index(entry.index), self.journal
+        if self.is_damaged or journal is None or index > journal.last_index:
+            return self.is_damaged
+        if index < journal.first_index:
+            return True
+        segment, offset, seed = journal.locate(index)
+        path = segment_path(f"{DATA}/journal", segment)
+        image = self.disk.platter(path, offset, frame_bytes(len(entry.payload)))
+        found = decode_frame(image, 0, seed)
+        frame = Frame(PACK, Term(entry.term), index, entry.payload)
+        return found is not None and found[0] == frame
+
     def stop(self, grace_ms: int) -> None:
         """Ask the member to stop, as SIGTERM does."""
         if self.running is not None:
@@ -214,6 +237,7 @@ class Machine:
         """The parts stand; the first turn comes next."""
         running.opened.driver.verify_packs = True
         self.running = running
+        self.journal = running.opened.driver.journal
         if self.ground is not None:
             self.ground.sockets.reactor = running.reactor
         self.is_refused = False

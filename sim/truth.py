@@ -9,6 +9,7 @@ defines it. Nothing of an engine's inside is asked for, so that any engine can b
 """
 
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from attrs import define, field
 
@@ -45,14 +46,14 @@ class Truth:
     """Who led each term."""
     entries: list[Entry] = field(factory=list[Entry])
     """The log, from index 1."""
+    broken: RaftBrokenError | None = None
+    """The first guarantee that was broken, whatever the member made of it."""
 
     def led(self, member: int, term: int) -> None:
         """A member says that it leads a term."""
         first = self.leaders.setdefault(term, member)
         if first != member:
-            raise RaftBrokenError(
-                f"INV-ONE-LEADER-PER-TERM: members {first} and {member} lead term {term}"
-            )
+            self._break(f"INV-ONE-LEADER-PER-TERM: members {first} and {member} lead term {term}")
 
     def applied(self, member: int, entry: Entry, known: Configuration) -> None:
         """A member applies an entry; `known` is the newest configuration in its log."""
@@ -60,13 +61,13 @@ class Truth:
         if index <= len(self.entries):
             held = self.entries[index - 1]
             if held.term != entry.term or held.payload != entry.payload:
-                raise RaftBrokenError(
+                self._break(
                     f"INV-LOG-MATCHES: index {index} was applied as a pack of term {held.term}; "
                     f"member {member} applies another of term {entry.term}"
                 )
             return
         if index != len(self.entries) + 1:
-            raise RaftBrokenError(
+            self._break(
                 f"INV-LOG-MATCHES: member {member} applies index {index}, and nobody applied "
                 f"{len(self.entries) + 1}"
             )
@@ -75,11 +76,16 @@ class Truth:
         self.entries.append(entry)
         # A change counts as soon as a log has it: what was committed before it need not obey.
         if not any(self._is_durable(entry, each) for each in (before, self.members, known)):
-            raise RaftBrokenError(
+            self._break(
                 f"INV-COMMIT-ON-MAJORITY: member {member} applies index {index} of term "
                 f"{entry.term}, which is durable on {self._holders(entry, before)} of "
                 f"{sorted(before)} alone"
             )
+
+    def _break(self, words: str) -> NoReturn:
+        error = RaftBrokenError(words)
+        self.broken = self.broken or error
+        raise error
 
     def _change(self, entry: Entry) -> None:
         change = change_of(entry.payload)

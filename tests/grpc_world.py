@@ -68,6 +68,9 @@ class InlineSyncer:
     def request(self, position: int) -> None:
         self._wanted = position
 
+    def here(self, position: int) -> bool:
+        return False
+
     def reached(self) -> int | None:
         if self._wanted is None or self.is_slow:
             return None
@@ -146,6 +149,7 @@ class GrpcWorld:
         """One turn of the reactor: what clients said is there already; they hear the rest."""
         self.now_ms += after_ms
         self.port.turn(self.now_ms)
+        assert not self.port.goes_on()
         self.port.dirty.clear()
         for client in self.clients:
             client.hear()

@@ -5,6 +5,7 @@ seed. Members are all the same store; what one of them does wrong is a fault of 
 """
 
 from collections.abc import Callable
+from functools import partial
 from heapq import heappop, heappush
 from random import Random
 
@@ -50,10 +51,10 @@ class Heap:
     """Time that passes when everything due is done. `sim.clients.Scheduler`."""
 
     now_us: int = 0
-    _due: list[tuple[int, int, Callable[[], None]]] = field(factory=list)
+    _due: list[tuple[int, int, Callable[[], object]]] = field(factory=list)
     _count: int = 0
 
-    def after(self, delay_ms: float, call: Callable[[], None]) -> None:
+    def after(self, delay_ms: float, call: Callable[[], object]) -> None:
         """Let something happen later."""
         self._count += 1
         heappush(self._due, (self.now_us + max(1, int(delay_ms * 1000)), self._count, call))
@@ -189,7 +190,7 @@ class LittleEtcd:
     def _changed(self) -> None:
         self._revs.append((self.heap.now_us, self.model.rev))
         for watch in self._watches:
-            self.heap.after(self._delay_ms(), lambda watch=watch: self._feed(watch))
+            self.heap.after(self._delay_ms(), partial(self._feed, watch))
 
     def _feed(self, watch: Watch) -> None:
         """Tell a watcher every revision that it has not been told, each whole."""

@@ -81,6 +81,8 @@ class EchoApplication:
         self.turns: list[int] = []
         self.due_ms: int | None = None
         self.is_full = False
+        self.follows = False
+        """Whether a turn is to follow the next one at once."""
 
     def accepted(self, peer: PeerInfo, now_ms: int) -> Echo:
         self.codecs.append(Echo(self, peer))
@@ -102,6 +104,10 @@ class EchoApplication:
             if data.endswith(b"bye."):
                 codec.closing = True
         return self.due_ms
+
+    def goes_on(self) -> bool:
+        follows, self.follows = self.follows, False
+        return follows
 
 
 class FakeLink:

@@ -9,7 +9,7 @@ times in nanoseconds. A process is retired after `:info`, as ours are. Faults ar
     append_lines(history)  {... :f :txn, :value [[:append "a/1" "7.0"]]}, reads [[:r "a/1" [...]]]
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
 from jepsen.export.words import Edn, Keyword, read, written
@@ -20,7 +20,7 @@ from sim.ops import Failed, Op, Put, Range, RangeDone, Result, Txn, TxnDone, Unk
 from sim.workloads.append import WORKLOAD as APPEND
 
 K: Final = Keyword
-_CLASSES: Final[Mapping[str, type]] = {
+_CLASSES: Final[Mapping[str, Callable[..., object]]] = {
     each.__name__.lower(): each
     for each in (
         ops.Kv, ops.Range, ops.Put, ops.Delete, ops.Compare, ops.Txn, ops.Compact, ops.Grant,
@@ -194,11 +194,14 @@ def _decoded(value: Edn) -> object:
         name = fields.pop("op", None)
         if not isinstance(name, str) or name not in _CLASSES:
             raise ValueError(f"EDN: neither an operation nor a result: {written(value):.60}")
-        built: object = _CLASSES[name](**{key: _decoded(each) for key, each in fields.items()})
-        return built
+        return _maker(name)(**{key: _decoded(each) for key, each in fields.items()})
     if isinstance(value, Sequence) and not isinstance(value, str):
         return tuple(_decoded(each) for each in value)
     return value
+
+
+def _maker(name: str) -> Callable[..., object]:
+    return _CLASSES[name]
 
 
 def _whole(value: Edn) -> int:

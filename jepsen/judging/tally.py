@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import asdict, field, frozen
 
-from jepsen.judging.owners import CLUSTER, Owners
+from jepsen.judging.owners import CLUSTER, Owners, owner_of_key
 from jepsen.judging.witnesses import wrote
 from sim.history import Call, History
 from sim.ops import (
@@ -32,7 +32,7 @@ from sim.workloads.append import WORKLOAD as APPEND
 UNITS: Final[Mapping[str, str]] = {
     "linear": "operations",
     "serializable": "stale reads",
-    "watch": "watch messages",
+    "watch": "events told",
     "lease": "answers and ends",
     "compaction": "compactions",
     "convergence": "hashes and revisions",
@@ -105,7 +105,11 @@ def tally_of(
         if call.invoked_us >= history.healed_us:
             judged[owner, "liveness"] += 1
     for watcher in history.watchers:
-        judged[owners.of_watcher(watcher.number), "watch"] += len(watcher.seen)
+        for seen in watcher.seen:
+            if not seen.events:
+                judged[CLUSTER, "watch"] += 1
+            for event in seen.events:
+                judged[owner_of_key(event.kv.key), "watch"] += 1
     judged[CLUSTER, "convergence"] += revisions
     for workload, count in versions.items():
         judged[workload, "order" if workload == APPEND.name else "lock"] += count
@@ -126,8 +130,15 @@ def tally_of(
         members=members,
         revisions=revisions,
         duration_us=history.ended_us,
-        judged={place: (count, UNITS[place[1]]) for place, count in judged.items()},
+        judged={place: (count, unit(*place)) for place, count in judged.items()},
     )
+
+
+def unit(workload: str, check: str) -> str:
+    """Return what was counted. The cluster's own are messages without events, and a few keys'."""
+    if (workload, check) == (CLUSTER, "watch"):
+        return "other watch messages"
+    return UNITS[check]
 
 
 def checks_of(call: Call) -> list[str]:

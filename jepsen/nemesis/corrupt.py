@@ -5,10 +5,11 @@ had, so that a damaged journal costs no acknowledged write. It must refuse to st
 says why, or come back and hold what the others hold. One that refused is replaced by an empty one.
 """
 
+import json
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from jepsen.cluster import Cluster, Need
 from jepsen.nemesis.blow import Arguments, Blow, FindingError, Held, IdleError, Options
@@ -26,6 +27,7 @@ PARTS = {
 """Files of Trine and of etcd."""
 BACK_S = 30.0
 PIECE = 1 << 20
+WORDS = 300
 
 
 class Corrupt:
@@ -122,7 +124,17 @@ def _judge(cluster: Cluster, number: int, what: str) -> str:
 
 
 def _reason(said: str) -> str:
-    return said.splitlines()[-1][-300:]
+    """Why it says that it does not start: its panic, or its last line, of which what matters."""
+    lines = said.splitlines()
+    line = next((each for each in lines if each.startswith("panic: ")), lines[-1])
+    try:
+        entry = cast(object, json.loads(line))
+    except ValueError:
+        return line[-WORDS:]
+    if isinstance(entry, dict):
+        words = cast(dict[str, object], entry)
+        line = ": ".join(str(words[name]) for name in ("msg", "reason", "error") if name in words)
+    return line[:WORDS]
 
 
 def _differing(cluster: Cluster, number: int) -> str:

@@ -13,6 +13,7 @@ import grpc
 from google.protobuf.message import Message
 
 from jepsen.cluster import Cluster, ClusterError
+from jepsen.endpoint import OPTIONS
 from net.etcd.pb import rpc_pb2 as pb
 
 ANSWER_S = 5.0
@@ -48,7 +49,7 @@ def ask(
     endpoint: str, path: str, request: Message, kind: type[Answer], patience_s: float = ANSWER_S
 ) -> Answer:
     """Ask once. Raises ClusterError."""
-    with grpc.insecure_channel(endpoint, (("grpc.use_local_subchannel_pool", 1),)) as channel:
+    with grpc.insecure_channel(endpoint, OPTIONS) as channel:
         call = cast(Connection, channel).unary_unary(path)
         try:
             answer = call(request.SerializeToString(), timeout=patience_s)
@@ -198,7 +199,7 @@ def contents(endpoint: str, revision: int = 0) -> dict[bytes, tuple[bytes, int]]
 
 def save_snapshot(endpoint: str, path: Path) -> None:
     """Write what a member streams as its snapshot to a file."""
-    with grpc.insecure_channel(endpoint) as channel, path.open("wb") as file:
+    with grpc.insecure_channel(endpoint, OPTIONS) as channel, path.open("wb") as file:
         call = cast(Connection, channel).unary_stream(f"{MAINTENANCE}Snapshot")
         try:
             for piece in call(pb.SnapshotRequest().SerializeToString(), timeout=SNAPSHOT_S):

@@ -14,7 +14,7 @@ from jepsen.nemesis.blow import Arguments, Blow, Held, Options
 from jepsen.nemesis.choice import chosen
 
 LOOPS = 3
-LOOP_S = 1.0
+LOOP_S = 2.0
 READY_S = 20.0
 
 

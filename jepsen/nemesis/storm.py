@@ -111,6 +111,9 @@ class Storm:
 
     def _strike(self, blow: Blow, limit_ms: int) -> None:
         name = f"{blow.nemesis} {blow.do}"
+        # One that must be alone, and began late, has its end now.
+        for each in [one for one in self._force if self.nemeses[one.blow.nemesis].is_alone]:
+            self._release(each)
         if self.nemeses[blow.nemesis].is_alone and not self._is_whole():
             self._left_out(name)
             return
@@ -130,8 +133,8 @@ class Storm:
         """Undo all that is in force and wait. False if it takes too long, or if all is over."""
         for each in list(self._force):
             self._release(each)
-        wait(lambda: self._over.is_set() or is_settled(self.cluster), SETTLE_S)
-        return not self._over.is_set() and is_settled(self.cluster)
+        is_whole = wait(lambda: self._over.is_set() or is_settled(self.cluster), SETTLE_S)
+        return is_whole and not self._over.is_set()
 
     def _release(self, each: InForce) -> None:
         self._force.remove(each)

@@ -148,6 +148,8 @@ class ClientPort:
         self._peers = peers
         self._syncer: HelperSync | None = None
         self._jobs: HelperJobs | None = None
+        self._lone_sync = 0
+        """What to sync once the turn's output is sent."""
         self._done: list[DriverInput] = []
         self._notices: deque[Notify] = deque()
         self._blocked: dict[Call, None] = {}
@@ -222,6 +224,17 @@ class ClientPort:
         if self._blocked or self._maintenance.is_sending:
             due_ms = min(due_ms, now_ms + BLOCKED_LOOK_MS)
         return due_ms
+
+    def goes_on(self) -> bool:
+        """Sync a lone batch here, now that other members are sent it: theirs goes on meanwhile."""
+        position, self._lone_sync = self._lone_sync, 0
+        if not position:
+            return False
+        assert self._syncer is not None, "INV-PORT-STARTED"
+        if self._syncer.here(position):
+            return True
+        self._syncer.request(position)
+        return False
 
     def hand_over(self, then: Callable[[], None]) -> None:
         """Let others lead, as far as there are any; `then` goes on with leaving, in a turn."""
@@ -337,7 +350,10 @@ class ClientPort:
     def _start_work(self, io: Io) -> None:
         if io.sync:
             assert self._syncer is not None, "INV-PORT-STARTED"
-            self._syncer.request(io.sync)
+            if io.is_lone:
+                self._lone_sync = io.sync
+            else:
+                self._syncer.request(io.sync)
         for job in io.jobs:
             self._submit(job, self._driver_job(job))
         if self._peers is not None:

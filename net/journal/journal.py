@@ -44,7 +44,7 @@ from net.journal.layout import (
     encode_header,
     header_chain,
 )
-from net.journal.log import Log
+from net.journal.log import Log, Place
 from net.journal.reading import packs
 from net.journal.recovery import Recovery, recover
 from net.journal.scan import replay
@@ -158,6 +158,10 @@ class Journal:
     def term_at(self, index: Index) -> Term:
         """Return the term of a pack between `first_index` - 1 and `last_index`."""
         return self._log.term_at(index)
+
+    def locate(self, index: Index) -> Place:
+        """Return where a pack between `first_index` and `last_index` stands."""
+        return self._log.locate(index)
 
     def read(self, first: Index, last: Index) -> Iterator[tuple[Index, Term, bytes]]:
         """Yield the packs from `first` to `last`, both included, verified, from disk.

@@ -44,6 +44,8 @@ from net.replicator import Configuration, Entry, LogBounds, Outcome, Persist, Ra
 
 Make = Callable[[Replica, Leading], Inner]
 """Makes what decides, for one life."""
+TERMS_AHEAD_MAX = 1 << 32
+"""A message further ahead is garbage: one changed bit must not use up all terms there are."""
 OWED_MS = 500
 """How often a term that the disk had no room for is written again."""
 
@@ -80,8 +82,7 @@ class RaftEngine:
         self._owed_ms = 0
         self._held: list[tuple[int, bytes]] = []
         """Proposals that wait for the end of a handover."""
-        self.refused_frames = 0
-        """Frames that were no messages."""
+        self._garbage = 0
         self._known = (self._replica.term, 0, False)
         self._role = Role(*self._known)
 
@@ -106,6 +107,11 @@ class RaftEngine:
         """See Replicator."""
         follower = self._book.get(member)
         return follower.match if follower is not None and self._role.is_leader else 0
+
+    @property
+    def refused_frames(self) -> int:
+        """Frames that were no messages, of terms that cannot be, or against what is committed."""
+        return self._garbage + self._following.refused
 
     def step(self, now_ms: int, inputs: Sequence[raft.RaftInput]) -> RaftOutput:
         """See Replicator."""
@@ -222,10 +228,13 @@ class RaftEngine:
         try:
             message = decode(data)
         except WireError:
-            self.refused_frames += 1
+            self._garbage += 1
             return
         replica = self._replica
         term = replica.term
+        if message.term > term + TERMS_AHEAD_MAX:
+            self._garbage += 1
+            return
         if isinstance(message, Append):
             if message.term < term:
                 self._following.answer_older(peer)

@@ -36,6 +36,8 @@ class Following:
     """Own proposals in the leader's log: index -> (term, token)."""
     _reads: dict[int, None] = field(factory=dict[int, None])
     """Own reads that are with the leader."""
+    refused: int = 0
+    """Messages that contradict what is committed."""
     _acked: tuple[int, int, int] = (0, 0, 0)
     """What a leader was told on this link: (term, how far logs match, when)."""
 
@@ -47,28 +49,21 @@ class Following:
         inner = replica.inner
         if message.term == replica.term and replica.leader not in (0, peer):
             return
-        self.elections.heard(replica.now_ms)
         is_known = replica.membership.is_known or _is_founding(message)
         matches = log.matches(message.previous, message.previous_term)
+        fresh = log.fresh_of(message.entries) if matches else ()
+        truncates = bool(fresh) and fresh[0].index <= log.last_index
+        if truncates and fresh[0].index <= max(inner.commit, replica.commit):
+            # No leader can say so: what is committed is in its log. Whoever sent this lies, or has
+            # lost what it knew; it is not followed, and this member is no poorer.
+            self.refused += 1
+            return
+        self.elections.heard(replica.now_ms)
         if replica.installing or not is_known or not matches:
-            self._acked = (0, 0, 0)
-            inner.follow(peer, message.term)
-            replica.leader = peer
-            if replica.installing:
-                replica.send(peer, Ack(message.term, 0, False, message.stamp))
-            elif not is_known and not message.previous:
-                replica.send(peer, Newcomer(message.term, message.stamp))
-            else:
-                hint = log.retreat(message.previous - 1, message.previous_term)
-                hint = max(hint, min(replica.commit, message.previous - 1))
-                its_term = log.term_at(hint)
-                replica.send(peer, Ack(message.term, hint, True, message.stamp, its_term))
+            self._refers_back(peer, message, is_known=is_known)
             return
         matched = max(message.previous + len(message.entries), replica.commit)
-        fresh = log.fresh_of(message.entries)
-        truncates = bool(fresh) and fresh[0].index <= log.last_index
         if truncates:
-            assert fresh[0].index > max(inner.commit, replica.commit), "INV-LOG-MATCHES"
             replica.membership.truncated(fresh[0].index)
         inner.append(peer, message, fresh, matched=matched)
         for entry in fresh:
@@ -82,6 +77,22 @@ class Following:
             if settled < matched:
                 replica.send(peer, Ack(message.term, matched, False, message.stamp), matched)
             self._acked = message.term, matched, replica.now_ms
+
+    def _refers_back(self, peer: int, message: Append, *, is_known: bool) -> None:
+        """Follow, and say why nothing of a message can be taken: it may begin further back."""
+        replica, log = self.replica, self.replica.log
+        self._acked = (0, 0, 0)
+        replica.inner.follow(peer, message.term)
+        replica.leader = peer
+        if replica.installing:
+            replica.send(peer, Ack(message.term, 0, False, message.stamp))
+        elif not is_known and not message.previous:
+            replica.send(peer, Newcomer(message.term, message.stamp))
+        else:
+            hint = log.retreat(message.previous - 1, message.previous_term)
+            hint = max(hint, min(replica.commit, message.previous - 1))
+            its_term = log.term_at(hint)
+            replica.send(peer, Ack(message.term, hint, True, message.stamp, its_term))
 
     def _is_news(self, term: int, matched: int) -> bool:
         """Whether a leader that only says what is committed has to be told how far logs match.

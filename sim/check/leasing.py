@@ -121,7 +121,8 @@ class _Judge:
                 case KeepAliveDone(_, _, ttl_s):
                     self._said(call, is_there=ttl_s > 0, ttl_s=ttl_s)
                 case TimeToLiveDone(_, _, ttl_s, granted_s):
-                    self._said(call, is_there=ttl_s != -1, ttl_s=granted_s)
+                    # An etcd counts on below 0 while a lease that is due is not revoked yet.
+                    self._said(call, is_there=ttl_s != -1 or granted_s > 0, ttl_s=granted_s)
                     self._keys(call)
                 case Failed(shape.LEASE_NOT_FOUND):
                     self._said(call, is_there=False, ttl_s=0)

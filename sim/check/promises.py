@@ -100,7 +100,8 @@ def judge_hashes(history: History, found: Found) -> None:
         facts = dict(call.result.facts)
         if call.op.what != "hash" or "hash" not in facts:
             continue
-        key = (facts.get("hash_revision", call.result.rev), facts.get("compacted", 0))
+        # An etcd before 3.6 does not tell of which revision its hash is: it is the header's.
+        key = (facts.get("hash_revision") or call.result.rev, facts.get("compacted", 0))
         hashed, other = first.setdefault(key, (facts["hash"], call))
         if hashed != facts["hash"]:
             why = f"at revision {key[0]}, compacted at {key[1]}: {hashed} and {facts['hash']}"

@@ -1,7 +1,7 @@
 """Planted bugs of the Raft engine's elections and members: whom it forgets, and whom it counts.
 
 Rule of this file: each takes away one thing that a persist or a guard of the engine is for, by a
-patch from outside; tier 1's truth must see what comes of it.
+patch from outside; the simulator's truth must see what comes of it.
 """
 
 # A bug is put in from outside, wherever it has to be.

@@ -16,6 +16,8 @@ from core.node import Node
 from core.operations import Noop
 from net import replicator as raft
 from net.driver import Driver
+from net.journal import Journal
+from net.journal.layout import Position
 from net.turns import DriverInput, Io
 from sim import cluster
 from sim.disk import SimDisk, SimFile
@@ -160,6 +162,40 @@ def failed_sync_counts_as_done() -> Generator[None]:
             datasync(self)
 
     with swapped(SimFile, "datasync", trying_again):
+        yield
+
+
+@ENDURING.bug(
+    "raft-safety",
+    tier=2,
+    budget=5,
+    workload="register",
+    members=3,
+    spares=0,
+    engine="raft",
+    faults=["message"],
+    segment_bytes=4096,
+    directed=script(
+        *(ask(900 + 5 * n, Put("k", str(n) * 20), client=n % 12) for n in range(400)),
+        engine="raft",
+        clients=12,
+        segment_bytes=4096,
+    ),
+)
+def finished_segments_are_not_synced() -> Generator[None]:
+    """A sync of the journal leaves out the segment that was filled since the last one."""
+    sync = Journal.sync
+
+    def careless(self: Journal) -> Position:
+        files = self._files
+        self._files = {self._end.segment: files[self._end.segment]}
+        try:
+            return sync(self)
+        finally:
+            self._files = files
+
+    # So slow a disk that a segment is filled before the next sync.
+    with swapped(cluster, "SYNC_US", 40_000), swapped(Journal, "sync", careless):
         yield
 
 

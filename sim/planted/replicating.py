@@ -10,6 +10,7 @@ by one, and what a disk must not forget; tier 1's truth, or a client that waits,
 from collections.abc import Generator, Sequence
 from random import Random
 
+from net.raft import own
 from net.raft.engine import RaftEngine
 from net.raft.followers import Follower
 from net.raft.following import Following
@@ -108,7 +109,7 @@ def journal_loses_its_last_record() -> Generator[None]:
 @REPLICATING.bug(
     "raft-safety",
     row=8,
-    budget=10,
+    budget=0,
     engine="raft",
     workload="register",
     members=3,
@@ -130,17 +131,25 @@ def journal_loses_its_last_record() -> Generator[None]:
 )
 def raft_truncates_without_a_conflict() -> Generator[None]:
     """Entries that come a second time take the place of all behind them (V1)."""
-    rewinds = Follower.rewinds
+    rewinds, append = Follower.rewinds, Own.append
 
-    def whole(self: RaftLog, entries: Sequence[Entry]) -> Sequence[Entry]:
-        return [each for each in entries if each.index > self.base_index]
+    def whole(
+        self: Own, peer: int, message: Append, _fresh: Sequence[Entry], *, matched: int
+    ) -> None:
+        again = [each for each in message.entries if each.index > self.commit]
+        append(self, peer, message, again, matched=matched)
 
     def anew(self: Follower, upto: int, stamp: int) -> bool:
         self.rewound_at = 0
         return rewinds(self, upto, stamp)
 
-    # Each answer that logs differ has a leader begin anew: else nothing comes a second time.
-    with swapped(RaftLog, "fresh_of", whole), swapped(Follower, "rewinds", anew):
+    # Each answer that logs differ has a leader begin anew, entry by entry: else nothing comes a
+    # second time without all that is behind it.
+    with (
+        swapped(own, "MESSAGE_BYTES", 1),
+        swapped(Own, "append", whole),
+        swapped(Follower, "rewinds", anew),
+    ):
         yield
 
 

@@ -66,7 +66,7 @@ def test_a_lock_of_a_lease_fails_and_a_fenced_one_passes() -> None:
     assert failures(judgement) == {("lock", "lock")}
     (fenced,) = [row for row in judgement.of("fenced") if row.check == "lock"]
     assert fenced.outcome == PASS
-    assert fenced.count > 10
+    assert fenced.count > 5
 
 
 def test_serializable_reads_taken_for_linearizable_ones_fail() -> None:

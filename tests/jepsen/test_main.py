@@ -10,6 +10,8 @@ from sim.history_file import write_history
 from sim.ops import Put, PutDone
 from sim.recorder import Recorder
 from tests.command import Told, trine
+from tests.members import running
+from tests.members import trine as trine_member
 
 
 def history(path: Path, workload: str = "register") -> Path:
@@ -117,3 +119,14 @@ def test_a_history_is_written_for_other_checkers(tmp_path: Path, shape: str) -> 
 def test_nothing_is_left_to_clean_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert trine("jepsen", "cleanup") == Told(0, "nothing was left behind\n", "")
+
+
+def test_a_cluster_of_somebody_else_is_judged_once_while_it_is_empty(tmp_path: Path) -> None:
+    with running(trine_member(tmp_path / "m")) as other:
+        words = (f"--server=endpoints:{other.endpoint}", "--time=5", f"--out={tmp_path / 'out'}")
+        told = trine("jepsen", "run", *words)
+        assert told.code == 0, told
+        assert "passed: " in told.out
+        again = trine("jepsen", "run", *words)
+        assert again.code == 2
+        assert "a cluster is judged from its first revision on; give an empty one" in again.err

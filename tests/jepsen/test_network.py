@@ -79,3 +79,17 @@ def test_loopback_gives_every_member_ports_of_its_own() -> None:
     }
     assert len(ports) == 9
     assert {network.address(number) for number in range(3)} == {"127.0.0.1"}
+
+
+def test_without_root_there_are_no_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert why_no_namespaces() == "network namespaces need root"
+
+
+@pytest.mark.parametrize("tool", ["ip", "nsenter"])
+def test_without_their_programs_there_are_no_namespaces(
+    monkeypatch: pytest.MonkeyPatch, tool: str
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("jepsen.network.has_program", lambda name: name != tool)
+    assert why_no_namespaces() == f"network namespaces need the program {tool}"

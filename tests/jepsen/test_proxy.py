@@ -135,3 +135,15 @@ def test_an_end_is_passed_on_behind_the_bytes(pair: Pair) -> None:
     assert there.recv(1) == b""
     there.sendall(b"answer")
     assert exact(here, 6) == b"answer"
+
+
+def test_closing_it_while_bytes_are_held_is_silent(
+    pair: Pair, capfd: pytest.CaptureFixture[str]
+) -> None:
+    here, there = pair.dial()
+    pair.proxy.block(0, 1, "drop")
+    here.sendall(b"held")
+    pair.proxy.close()
+    assert is_cut(here)
+    assert is_cut(there)
+    assert capfd.readouterr() == ("", "")

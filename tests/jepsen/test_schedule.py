@@ -4,7 +4,9 @@ from collections import Counter
 
 import pytest
 
-from jepsen.schedule import SLOW, SLOW_CLIENTS, WITNESS, Load, last_items, make_plan
+from jepsen.run import BOUNDS
+from jepsen.schedule import EMPTY, SLOW, SLOW_CLIENTS, WITNESS, Load, last_items, make_plan
+from sim.workloads.pace import FIRST_MS
 
 ALL = Load("all", members=3, duration_ms=20_000)
 
@@ -16,11 +18,18 @@ def test_the_same_seed_makes_the_same_plan() -> None:
 
 def test_clients_get_as_many_items_as_the_rate_says_evenly() -> None:
     plan = make_plan(1, Load("register", duration_ms=10_000, rate=100))
-    items = [item for item in plan.items if item.who == "client"]
+    items = [item for item in plan.items if item.who == "client" and item != EMPTY]
     assert len(items) == 1000
     by_second = Counter(item.time_ms // 1000 for item in items)
     assert set(by_second) == set(range(10))
     assert max(by_second.values()) < 140
+
+
+def test_the_first_of_all_is_shown_an_empty_store() -> None:
+    plan = make_plan(1, ALL)
+    asked = [item for item in plan.items if item.who == "client"]
+    assert asked[0] == EMPTY
+    assert asked[1].time_ms >= FIRST_MS
 
 
 def test_every_member_has_a_witness_of_its_own() -> None:
@@ -60,7 +69,9 @@ def test_in_the_end_every_member_is_written_read_and_hashed() -> None:
     assert asked == {
         (what, member) for what in ("final.put", "final.read", "admin.hash") for member in range(3)
     }
-    assert min(item.time_ms for item in items) > 31_000
+    elect_us = BOUNDS["elect_us"]
+    assert isinstance(elect_us, int)
+    assert min(item.time_ms for item in items) * 1000 > 31_000_000 + elect_us
 
 
 def test_an_unknown_workload_is_refused_with_the_known_ones() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -151,6 +152,22 @@ def test_closing_leaves_the_socket_file_of_a_successor(tmp_path: Path) -> None:
     first.close()
     assert os.path.exists(url.path)
     second.close()
+
+
+def test_closing_on_a_disk_that_fails_leaves_the_file_to_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = ListenUrl("unix", path=f"{tmp_path}/a.sock")
+    listener = listen(url)
+
+    def fails(path: str) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", fails)
+        listener.close()
+    assert listener.sock.fileno() == -1
+    listen(url).close()
 
 
 def test_a_socket_file_in_a_missing_directory_is_refused(tmp_path: Path) -> None:

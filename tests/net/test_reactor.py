@@ -105,6 +105,18 @@ def test_output_that_appears_without_input_is_sent_in_that_turn() -> None:
     assert (link.sent, stage.application.dirty) == (b"news twice", [])
 
 
+def test_what_waited_for_the_output_to_be_sent_has_its_turn_at_once() -> None:
+    stage = Stage()
+    link = stage.connect(PREFACE)
+    application = stage.application
+    taken = len(application.turns)
+    application.follows = True
+    application.codecs[0].say(b"news")
+    stage.reactor.wake()
+    assert stage.reactor.turn(0.0)
+    assert (link.sent, len(application.turns)) == (b"news", taken + 2)
+
+
 def test_the_turn_is_taken_when_it_is_due_and_not_before() -> None:
     stage = Stage()
     stage.application.due_ms = stage.now_ms + 50

@@ -65,6 +65,9 @@ class Service:
     def cancelled(self, connection: Codec, stream: Stream[str]) -> None:
         self.cancelled_count += 1
 
+    def goes_on(self) -> bool:
+        return False
+
     def turn(self, now_ms: int) -> int | None:
         inbox, self.inbox = self.inbox, []
         for connection, stream, message in inbox:

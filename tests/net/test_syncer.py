@@ -10,7 +10,7 @@ from functools import partial
 import outcome
 import pytest
 
-from net.syncer import Jobs, Syncer
+from net.syncer import HERE_S_MAX, Jobs, Syncer
 
 WAIT_S = 10.0
 
@@ -95,6 +95,41 @@ def test_the_error_of_a_sync_is_raised_in_the_owner_at_every_look() -> None:
             with pytest.raises(OSError, match="Input/output error"):
                 syncer.reached()
         assert not syncer.is_idle
+
+
+def test_a_short_sync_is_done_by_its_owner() -> None:
+    gate, bell = Gate(), Bell()
+    with syncing(gate, bell) as syncer:
+        gate.through.release()
+        assert syncer.here(7)
+        assert (syncer.reached(), syncer.is_idle, gate.calls) == (7, True, 1)
+
+
+def test_while_the_thread_syncs_its_owner_does_not() -> None:
+    gate, bell = Gate(), Bell()
+    with syncing(gate, bell) as syncer:
+        syncer.request(1)
+        assert gate.begun.acquire(timeout=WAIT_S)
+        assert not syncer.here(2)
+        assert gate.calls == 1
+
+
+def test_a_disk_that_was_slow_of_late_is_left_to_the_thread() -> None:
+    gate, bell = Gate(), Bell()
+    with syncing(gate, bell) as syncer:
+        syncer._usual_s = 2 * HERE_S_MAX
+        assert not syncer.here(1)
+        assert gate.calls == 0
+
+
+def test_the_error_of_a_sync_in_place_is_raised_there() -> None:
+    gate, bell = Gate(), Bell()
+    gate.error = OSError(5, "Input/output error")
+    with syncing(gate, bell) as syncer:
+        gate.through.release()
+        with pytest.raises(OSError, match="Input/output error"):
+            syncer.here(1)
+        assert syncer.reached() is None
 
 
 def test_closing_syncs_what_was_requested() -> None:

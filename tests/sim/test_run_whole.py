@@ -4,6 +4,8 @@ import pytest
 
 from sim.check import check
 from sim.generate import make_plan
+from sim.ops import Put, PutDone
+from sim.planted.bug import ask, fault, script
 from sim.run import Run, run
 from tests.processes import told_everywhere
 
@@ -58,3 +60,16 @@ def test_a_plan_decides_everything_whatever_the_process() -> None:
 def test_many_plans_are_clean_in_tier_2(block: int) -> None:
     for seed in range(5_000 + block * 100, 5_100 + block * 100):
         whole(seed)
+
+
+@pytest.mark.parametrize("tier", [1, 2])
+def test_a_suspended_machine_goes_on_when_all_else_is_healed(tier: int) -> None:
+    """A clock was stopped for longer than faults may last, and its member owed answers."""
+    plan = script(
+        fault(1_000, "clock_stall", member=0, ms=60_000),
+        ask(9_000, Put("k", "1")),
+        engine="raft",
+    )()
+    call = run(plan, tier=tier).history.calls[0]
+    assert isinstance(call.result, PutDone)
+    assert call.returned_us - call.invoked_us < 1_000_000

@@ -5,7 +5,11 @@ to serve and says why; it never serves anything else.
 """
 
 import pytest
+from attrs import evolve
 
+from core.ids import Index, Term
+from net.journal import PACK, Frame
+from net.replicator import Entry
 from sim.ops import Failed, Op, Put, PutDone, Range, RangeDone, Unknown
 from tests.tier2_world import Told, play
 
@@ -73,6 +77,26 @@ def test_a_full_disk_refuses_writes_until_it_has_room_and_loses_none() -> None:
         assert cluster.machines[0].serves
         await everything_is_there(told)
         assert cluster.faults == []
+
+    play(script)
+
+
+def test_what_is_applied_is_on_the_platter_and_what_is_not_synced_is_not() -> None:
+    async def script(told: Told) -> None:
+        cluster = told.cluster
+        assert await serving(told)
+        machine = cluster.machines[0]
+        assert machine.running is not None
+        journal = machine.running.opened.driver.journal
+        last = [Entry(*each) for each in journal.read(Index(1), journal.last_index)]
+        assert last
+        assert all(map(machine.has_durably, last))
+        written = Entry(journal.last_index + 1, last[-1].term, b"not synced")
+        journal.append([Frame(PACK, Term(written.term), Index(written.index), written.payload)])
+        assert not machine.has_durably(written)
+        journal.sync()
+        assert machine.has_durably(written)
+        assert not machine.has_durably(evolve(written, payload=b"another"))
 
     play(script)
 

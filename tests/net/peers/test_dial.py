@@ -51,6 +51,9 @@ class End:
     def http1(self, request: Http1Request, peer: PeerInfo) -> Http1Response | None:
         return Http1Response(200, f"members {peer.common_name}".encode())
 
+    def goes_on(self) -> bool:
+        return False
+
     def turn(self, now_ms: int) -> int | None:
         self.mesh.tick(now_ms)
         return now_ms + TICK_MS

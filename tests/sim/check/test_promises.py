@@ -141,6 +141,15 @@ def test_without_a_log_a_lease_is_not_denied_early() -> None:
     assert story.classes() == ["lease/early"]
 
 
+def test_a_lease_that_is_due_and_not_revoked_yet_is_there() -> None:
+    story = Story(logged=False)
+    story.call(1, Grant(7, TTL_S), GrantDone(1, 7, TTL_S))
+    story.call(5, TimeToLive(7), TimeToLiveDone(1, 7, -1, TTL_S))
+    assert story.verdicts() == []
+    story.call(5, TimeToLive(7), TimeToLiveDone(1, 7, -1, 0))
+    assert story.classes() == ["lease/early"]
+
+
 def test_without_a_log_a_lease_ends_in_time() -> None:
     story = Story(logged=False)
     story.call(1, Grant(7, TTL_S), GrantDone(1, 7, TTL_S))
@@ -268,3 +277,13 @@ def test_members_tell_one_hash_of_one_revision() -> None:
         story.call(1, Admin("hash"), AdminDone(1, facts), member=member)
     [verdict] = story.verdicts()
     assert (verdict.klass, verdict.calls) == ("convergence/hash", (0, 2))
+
+
+def test_a_hash_that_tells_no_revision_is_that_of_its_header() -> None:
+    story = Story()
+    for rev, hashed in ((1, 5), (2, 6)):
+        if rev == 2:
+            story.put(2, "a", "1")
+        facts = (("hash", hashed), ("compacted", 0), ("hash_revision", 0))
+        story.call(9, Admin("hash"), AdminDone(rev, facts), member=rev)
+    assert story.verdicts() == []
