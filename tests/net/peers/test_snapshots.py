@@ -31,6 +31,12 @@ def write(leader: Whole, world: PeerWorld, count: int, *, first: int = 0) -> Non
     world.run(100)
 
 
+def backups(whole: Whole) -> list[str]:
+    """The copies of its store that a member has made and still keeps."""
+    directory = whole.world.directory / f"m{whole.id}"
+    return sorted(path.name for path in directory.glob("snapshot-sent-*"))
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> PeerWorld:
     return PeerWorld(tmp_path, 3, kept_entries=0)
@@ -73,7 +79,7 @@ def test_a_stream_that_breaks_goes_on_where_it_was(world: PeerWorld) -> None:
     world.run(3_000)
     assert keys(back) == [b"%d" % number for number in range(30)]
     assert back.jobs_done["stage"] == 1
-    assert leader.jobs_done["snapshot"] == 1
+    assert backups(leader) == ["snapshot-sent-1.tmp"]
     told = [json.loads(line) for line in world.nodes[away].lines]
     begun = [line["from-byte"] for line in told if line["msg"] == "receiving a snapshot"]
     assert len(begun) > 2
@@ -110,7 +116,7 @@ def test_two_members_far_behind_share_one_backup(tmp_path: Path) -> None:
         world.begin(each, range(1, 6))
     world.run(3_000)
     assert [len(keys(world.wholes[each])) for each in away] == [10, 10]
-    assert leader.jobs_done["snapshot"] == 1
+    assert backups(leader) == ["snapshot-sent-1.tmp"]
     world.run(BACKUP_KEPT_MS + 1_000, step_ms=100)
     assert not list((tmp_path / f"m{leader.id}").glob("snapshot-*"))
     world.close()
