@@ -249,7 +249,7 @@ class _Loader:
 
     def _enter_newest(self, versions: list[Version], dead_keys: list[bytes]) -> None:
         """Count newest versions; keys that stay as dead ones are added to `dead_keys`."""
-        live = list(filter(_put_number, versions))
+        live = [version for version in versions if version.version]
         if len(live) < len(versions):
             dead_keys += self._part_from_the_dead(versions)
         state = self._state

@@ -32,6 +32,8 @@ TXN_OPS_MOST: Final = 1 << 20
 DAY_MS: Final = 24 * 3_600_000
 _INT64_MOST: Final = (1 << 63) - 1
 _NAME: Final = re.compile(r"[^\x00-\x20,=\x7f]+")
+_UNDECODED: Final = re.compile(r"[\ud800-\udfff]")
+"""What Python makes of bytes of an argument that are not UTF-8."""
 
 
 class ConfigError(Exception):
@@ -210,6 +212,8 @@ def _name(read: Reader) -> str:
     name = read.text("name")
     if not _NAME.fullmatch(name):
         read.wrong("name", "a member's name has no spaces, commas or equals signs")
+    elif _UNDECODED.search(name):
+        read.wrong("name", "a member's name is UTF-8")
     return name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 
@@ -239,7 +239,7 @@ async def serving(
     *listeners: Listener,
     log: Logger = SILENT,
     handshake_timeout_s: float = 10.0,
-) -> AsyncIterator[Reactor]:
+) -> AsyncGenerator[Reactor, None]:
     """Serve real listeners inside the body."""
     sockets = EpollSockets(listeners, log, handshake_timeout_s=handshake_timeout_s)
     reactor = Reactor(sockets, application, log, now_ms=lambda: time.monotonic_ns() // 1_000_000)

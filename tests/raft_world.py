@@ -10,7 +10,7 @@ import heapq
 import random
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from attrs import define, field
 
@@ -221,9 +221,9 @@ class Member:
         if isinstance(data, bytes):
             self.step(raft.Receive(peer, data))
             return
-        assert isinstance(data, tuple)
-        self.world.staged[self.id] = data
-        self.step(raft.SnapshotReceived(peer, data[0], data[1]))
+        staged = cast(tuple[int, int, Configuration, list[bytes]], data)
+        self.world.staged[self.id] = staged
+        self.step(raft.SnapshotReceived(peer, staged[0], staged[1]))
         sender = self.world.members[peer]
         sender.step(raft.SnapshotSent(self.id, True))
 
@@ -425,7 +425,7 @@ class RaftWorld:
         """Have a member win the next election: its patience ends first, which is legal."""
         for each in self.members.values():
             if each.engine is not None:
-                elections = each.engine._elections
+                elections = each.engine._elections  # pyright: ignore[reportPrivateUsage]  # patience
                 elections.heard_ms = -1_000_000
                 elections.due_ms = self.now_us // 1000 + (1 if each is member else 9_000)
             each.step(raft.Tick())

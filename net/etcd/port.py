@@ -169,12 +169,13 @@ class ClientPort:
     def close(self) -> None:
         """End the helper threads; what was being synced is synced."""
         self._maintenance.close()
-        if self._peers is not None:
-            self._peers.close()
         if self._syncer is not None:
             self._syncer.close()
         if self._jobs is not None:
             self._jobs.close()
+        if self._peers is not None:
+            # No job of theirs runs any more: what it reads can be closed.
+            self._peers.close()
 
     # The reactor's application.
 

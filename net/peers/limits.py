@@ -45,7 +45,7 @@ pace it does not rise, and 60 MiB of values take 3.1 s in place of 2.7 s.
 """
 WINDOW_BYTES: Final = 8 << 20
 """Of a snapshot under way and not written by its receiver: 70 ms of a 1 Gbit/s wire."""
-SYNC_BYTES: Final = 8 << 20
+SYNC_BYTES: Final = 2 << 20
 """Of a snapshot written between two syncs: all of a large one at once would be in every commit's
 way for seconds, on this member's disk."""
 LOAD_SLICES: Final = 16

@@ -10,7 +10,7 @@ it over costs no turn anything.
 import hashlib
 from collections.abc import Callable
 
-from attrs import define, field
+from attrs import define
 
 from core.piecemeal import Piecemeal
 from core.state import State
@@ -25,22 +25,33 @@ Load = Callable[[Store], Piecemeal[tuple[State, list[int]]]]
 """Reads a store's rows: the state, and the rows that are dead. Raises StoreError."""
 
 
-@define(eq=False)
 class Part:
     """A file that grows into the database of a snapshot of so many bytes, its hash included.
 
     Its name is one that a start sweeps away.
     """
 
-    disk: Disk
-    path: str
-    size_bytes: int
-    _file: File | None = None
-    _written: int = 0
-    _unsynced: int = 0
-    _digest: bytes = b""
-    """What came of the hash at the end."""
-    _hashed: "hashlib._Hash" = field(factory=hashlib.sha256, init=False)
+    __slots__ = (
+        "_digest",
+        "_file",
+        "_hashed",
+        "_unsynced",
+        "_written",
+        "disk",
+        "path",
+        "size_bytes",
+    )
+
+    def __init__(self, disk: Disk, path: str, size_bytes: int) -> None:
+        self.disk = disk
+        self.path = path
+        self.size_bytes = size_bytes
+        self._file: File | None = None
+        self._written = 0
+        self._unsynced = 0
+        self._hashed = hashlib.sha256()
+        self._digest = b""
+        """What came of the hash at the end."""
 
     def write(self, offset: int, data: bytes) -> None:
         """Write the next piece."""

@@ -50,12 +50,17 @@ def sweep_others(disk: Disk, directory: str, generation: int) -> list[int]:
 
 def make_durable(disk: Disk, path: str) -> None:
     """Sync a file that no SQLite connection has open, and its name."""
+    sync(disk, path)
+    sync_parent(disk, path)
+
+
+def sync(disk: Disk, path: str) -> None:
+    """Sync a file that no SQLite connection has open, but for one that alone makes it."""
     file = disk.open(path)
     try:
         file.datasync()
     finally:
         file.close()
-    sync_parent(disk, path)
 
 
 def sync_parent(disk: Disk, path: str) -> None:

@@ -38,8 +38,9 @@ _DELETE_CHANGE = "DELETE FROM change WHERE number = ?"
 _PUT_LEASE = "INSERT OR REPLACE INTO lease VALUES(?,?,?)"
 _DELETE_LEASE = "DELETE FROM lease WHERE id = ?"
 _CHUNK = 512
-_COPIED_PAGES = 1024
-"""Copied at once: 8 MiB, 20 ms."""
+_COPIED_PAGES = 256
+"""Copied at once, and synced: 2 MiB. Gigabytes that nobody syncs are written when the kernel finds
+that they are too many, and until then it holds up every writer, the journal too."""
 _CREATION_BYTES_MAX = 1 << 20
 _COMMITS_KEPT = 64
 
@@ -317,7 +318,7 @@ class Store:
             return seal.finish(self._disk, target, vfs=self._vfs)
 
     def copying(self, target: str) -> Piecemeal[seal.Copied]:
-        """Write the state as of now to a new database file, in slices, and not durably.
+        """Write the state as of now to a new database file, in slices; its end is not durable.
 
         Other jobs may run between slices, and writes beside them: it is the state as it is at the
         first one. `target` as for `backup`; closed before its end, it leaves a part of it.
@@ -338,7 +339,9 @@ class Store:
             return
         source = connection.reader(self.path)
         try:
-            yield from source.copying(copy, _COPIED_PAGES)
+            for _ in source.copying(copy, _COPIED_PAGES):
+                files.sync(self._disk, copy.path)
+                yield
         finally:
             source.close()
 

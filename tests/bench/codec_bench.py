@@ -93,6 +93,7 @@ def measured(blocks: list[bytes], *, in_flight: int, first_block: bytes = NO_TAB
 def watch_events(streams: int) -> float:
     """Best CPU time of one event of 600 bytes sent to one of `streams` watches."""
     best = float("inf")
+    rounds = COUNT // streams
     for _ in range(ROUNDS):
         connection = Connection(METHODS, Answering(), Http2Settings(), 0)
         connection.feed(HANDSHAKE + SETTINGS_ACK, 0)
@@ -104,7 +105,6 @@ def watch_events(streams: int) -> float:
         for stream_id in (0, *connection.streams):
             connection.feed(frame(8, 0, stream_id, wide), 0)
         connection.take(1 << 20)
-        rounds = COUNT // streams
         began = process_time()
         for _ in range(rounds):
             for stream in opened:

@@ -194,6 +194,27 @@ def rate_plot(comparisons: Sequence[Comparison], servers: Sequence[str]) -> str:
     return _svg(left + panel + 330, 40 + line * len(comparisons), parts)
 
 
+def singles_plot(results: Results) -> str:
+    """What was measured once of each server, each row on a scale of its own."""
+    found = {what: told for what, told in results.singles.items() if "generator" not in told}
+    servers = list(dict.fromkeys(name for told in found.values() for name in told))
+    left, panel, bar = 330, 420, 12
+    line = bar * len(servers) + 8
+    colours = [PEER, OURS] if len(servers) == 2 else [OURS] * len(servers)
+    parts: list[str] = []
+    for i, (what, told) in enumerate(found.items()):
+        y = 10 + line * i
+        most = max(told.values()) or 1
+        parts.append(_label(left - 8, y + line / 2, what, "end"))
+        for j, name in enumerate(servers):
+            if name in told:
+                width = panel * told[name] / most
+                parts.append(_bar(left, y + bar * j, width, bar - 1, colours[j]))
+                words = f"{name}: {figure(told[name])}"
+                parts.append(_label(left + width + 6, y + bar * (j + 1) - 2.5, words))
+    return _svg(left + panel + 160, 20 + line * len(found), parts)
+
+
 def _html_table(rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
     body = "".join(
@@ -222,6 +243,8 @@ def page(results: Results) -> str:
     if len(servers) > 1:
         parts += ["<h2>Against the peer</h2>", ratio_plot(comparisons, servers[-1], servers[0])]
         parts += ["<h2>Absolute</h2>", rate_plot(comparisons, servers)]
+    if results.singles:
+        parts += ["<h2>Measured once</h2>", singles_plot(results)]
     parts += ["<h2>Table</h2>", _html_table(table(results)), _html_table(singles_table(results))]
     head = f'<meta charset="utf-8"><title>bench: {escape(" / ".join(servers))}</title>'
     return f"<!doctype html>{head}<style>{STYLE}</style><h1>Bench</h1>{''.join(parts)}\n"

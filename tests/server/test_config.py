@@ -273,6 +273,7 @@ def test_a_flag_that_may_not_be_ignored_is_refused(name: str) -> None:
         (("--name=a b",),
          "--name=a b: a member's name has no spaces, commas or equals signs."),
         (("--name=",), "--name=: a member's name has no spaces, commas or equals signs."),
+        (("--name=m\udcff",), "--name=m\udcff: a member's name is UTF-8."),
         (("--data-dir=",), "--data-dir=: name a directory."),
         (("--listen-client-urls=,",),
          "--listen-client-urls=,: give at least one URL, such as http://127.0.0.1:2379."),

@@ -1,5 +1,6 @@
 """Snapshots between whole members: over links that break, for one or several who lag."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from core.operations import Put
 from net.disk import DiskFull
-from net.peers.limits import BACKUP_KEPT_MS
+from net.peers.limits import BACKUP_KEPT_MS, PACE_MS
 from net.peers.staging import Part
 from net.peers.stream import Chunk, Outgoing
 from net.store import snapshot
@@ -28,6 +29,12 @@ def write(leader: Whole, world: PeerWorld, count: int, *, first: int = 0) -> Non
         leader.offer(Put(b"%d" % number, VALUE))
         world.run(10)
     world.run(100)
+
+
+def backups(whole: Whole) -> list[str]:
+    """The copies of its store that a member has made and still keeps."""
+    directory = whole.world.directory / f"m{whole.id}"
+    return sorted(path.name for path in directory.glob("snapshot-sent-*"))
 
 
 @pytest.fixture
@@ -72,11 +79,26 @@ def test_a_stream_that_breaks_goes_on_where_it_was(world: PeerWorld) -> None:
     world.run(3_000)
     assert keys(back) == [b"%d" % number for number in range(30)]
     assert back.jobs_done["stage"] == 1
-    assert leader.jobs_done["snapshot"] == 1
+    assert backups(leader) == ["snapshot-sent-1.tmp"]
     told = [json.loads(line) for line in world.nodes[away].lines]
     begun = [line["from-byte"] for line in told if line["msg"] == "receiving a snapshot"]
     assert len(begun) > 2
     assert begun == sorted(set(begun))
+    world.close()
+
+
+def test_who_is_served_meanwhile_has_room_between_two_pieces(world: PeerWorld) -> None:
+    leader, away = lagging(world)
+    world.begin(away, range(1, 4))
+    read_at: list[int] = []
+    while away not in world.wholes or not keys(world.wholes[away]):
+        leader.driver.metrics.put_total += 1
+        world.run(1, step_ms=1)
+        read_at += [world.now_ms] * (leader.jobs_done.get("read", 0) - len(read_at))
+        assert len(read_at) < 100
+    pauses = [after - before for before, after in itertools.pairwise(read_at)]
+    assert len(pauses) > 10
+    assert min(pauses) == PACE_MS
     world.close()
 
 
@@ -94,7 +116,7 @@ def test_two_members_far_behind_share_one_backup(tmp_path: Path) -> None:
         world.begin(each, range(1, 6))
     world.run(3_000)
     assert [len(keys(world.wholes[each])) for each in away] == [10, 10]
-    assert leader.jobs_done["snapshot"] == 1
+    assert backups(leader) == ["snapshot-sent-1.tmp"]
     world.run(BACKUP_KEPT_MS + 1_000, step_ms=100)
     assert not list((tmp_path / f"m{leader.id}").glob("snapshot-*"))
     world.close()
