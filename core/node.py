@@ -85,7 +85,7 @@ class Node:
         self._sequence = 0
         self._waiting: dict[int, object] = {}
         self._expiries: dict[int, int] = {}
-        first = config.origin >> 1  # Leaves room to count, in the 64 bits that a number has.
+        first = config.origin >> 3  # 64 bits hold it on the wire, also with what is put beside it.
         self._rounds = Rounds(first)
         self._parked: dict[int, list[Asked]] = {}
         self._slices = Slices()
