@@ -445,8 +445,8 @@ class Node:
         due = self.lessor.next_due_ms()
         if due is not None:
             due += self.now_ms
-        others = (self.hub.next_tick_ms(), self._patience.next_due_ms())
-        for other in (*others, self.membership.next_due_ms(self._standing())):
+        members_ms = self.membership.next_due_ms(self.state, self.leading_term)
+        for other in (self.hub.next_tick_ms(), self._patience.next_due_ms(), members_ms):
             if other is not None and (due is None or other < due):
                 due = other
         return due

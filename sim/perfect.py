@@ -63,16 +63,9 @@ class PerfectEngine(FixedMembership):
         self._installing = 0
         self._owed_ms = _NEVER_MS  # when to write the term again that a full disk refused
         self._out = Gathered()
-        self._role = self._seen = Role(self.term, 0, False)
+        self.role = self._role = Role(self.term, 0, False)  # made anew where its parts change
 
     # What the port shows.
-
-    @property
-    def role(self) -> Role:
-        """See Replicator."""
-        if self._seen != (self.term, self.leader, self.is_leader):
-            self._seen = Role(self.term, self.leader, self.is_leader)
-        return self._seen
 
     @property
     def commit_index(self) -> int:
@@ -96,8 +89,8 @@ class PerfectEngine(FixedMembership):
             self._begin_rounds()
             self._replicate()
         self._hand_out()
-        if (role := self.role) is not self._role and role != self._role:
-            self._role = out.role = role
+        if self.role is not self._role and self.role != self._role:
+            self._role = out.role = self.role
         return out.whole(self._next_deadline_ms())
 
     # What the ledger sees.
@@ -133,12 +126,17 @@ class PerfectEngine(FixedMembership):
     # Inputs.
 
     def _take(self, given: RaftInput, now_ms: int) -> None:
+        # The first two are nine of ten.
+        if type(given) is raft.Receive:
+            if given.data:
+                self._receive(given.peer, unpack(given.data))
+        elif type(given) is raft.Persisted:
+            self._persisted(given.sequence)
+        else:
+            self._take_other(given, now_ms)
+
+    def _take_other(self, given: RaftInput, now_ms: int) -> None:
         match given:
-            case raft.Receive(peer, data):
-                if data:
-                    self._receive(peer, unpack(data))
-            case raft.Persisted(sequence):
-                self._persisted(sequence)
             case raft.Propose(token, payload):
                 self._propose(token, payload)
             case raft.ReadIndex(token):
@@ -180,6 +178,7 @@ class PerfectEngine(FixedMembership):
         self.term = term
         self.is_leader = False
         self.leader = leader
+        self.role = Role(term, leader, False)
         self._out.resolved += [Outcome(token, refused=False) for token in self._tokens.values()]
         self._tokens.clear()
         self._lose_offered()
@@ -200,6 +199,7 @@ class PerfectEngine(FixedMembership):
     def _lead(self) -> None:
         self.is_leader = True
         self.leader = self._me
+        self.role = Role(self.term, self._me, True)
         for follower in self._peers.values():
             follower.begin(self._now_ms, self._log)
         self._append(b"")
