@@ -355,7 +355,7 @@ class Driver:
             _, sequence, then = self._unsynced.popleft()
             if sequence:
                 self._letters.persisted(self._io, sequence)
-                self._raft_inputs.append(raft.Persisted(sequence))
+                self._raft_inputs.append(new(raft.Persisted, (sequence,)))
             if then is not None:
                 then()
 
@@ -373,7 +373,7 @@ class Driver:
     def _apply(self, entry: raft.Entry, now_ms: int) -> None:
         commands = self.packs.commands(entry)
         began_us = self.clock_us()
-        effects = self.node.step(Committed(entry.index, entry.term, commands))
+        effects = self.node.step(new(Committed, (entry.index, entry.term, commands)))
         count_applied(self.metrics, commands, self.clock_us() - began_us)
         self._perform(effects, now_ms)
         if (change := change_of(entry.payload)) is not None:

@@ -84,6 +84,12 @@ class Connection:
     ignored_bytes: int = 0
     is_closed: bool = False
 
+    @property
+    def due_ms(self) -> int:
+        """When time has something to do to it; 0 for never."""
+        codec_ms = 0 if self.codec is None else self.codec.next_deadline_ms
+        return 0 if self.is_closed else self.deadline_ms or codec_ms
+
 
 class Reactor:
     """Serves one application on one set of sockets until it is told to stop."""
@@ -138,8 +144,8 @@ class Reactor:
 
     def adopt(self, link: Link, codec: Codec) -> None:
         """Serve a connection that was opened from this side; the codec sends first if it likes."""
-        connection = self._open(link, codec)
-        self._flush(connection)
+        self._flush(self._open(link, codec))
+        self._sweeps.expect(self._now_ms())
 
     def next_ms(self) -> int | None:
         """When the next turn is due although nothing happened; None for never."""
@@ -199,6 +205,8 @@ class Reactor:
             self._sweep(now_ms)
         self._due_ms = self._application.turn(now_ms)
         self._flush_all(touched)
+        if touched:
+            self._sweeps.expect(now_ms)
         if self._stop_ms is not None and (now_ms >= self._stop_ms or not self._has_clients):
             self.close()
         return True
@@ -232,6 +240,7 @@ class Reactor:
                 continue
             if what & WRITE:
                 self._flush(connection)
+                self._sweeps.expect(now_ms)
             if what != WRITE and not connection.is_closed:
                 received += self._receive(connection, now_ms)
                 touched[connection] = None
@@ -450,21 +459,14 @@ class Reactor:
 
     def _sweep(self, now_ms: int) -> bool:
         """Act on the deadlines of a few connections; whether that makes it a turn."""
-        sweeps = self._sweeps
-        has_acted = False
-        for connection in sweeps.few(self._connections.values(), now_ms):
-            codec = connection.codec
-            if connection.is_closed:
-                continue
-            if connection.deadline_ms:
-                if now_ms >= connection.deadline_ms:
-                    self._lost(connection, "the client let a deadline pass")
-                    has_acted = True
-            elif codec is not None and 0 < codec.next_deadline_ms <= now_ms:
-                codec.tick(now_ms)
+        over = self._sweeps.over(self._connections.values(), now_ms)
+        for connection in over:
+            if connection.codec is None or connection.deadline_ms:
+                self._lost(connection, "the client let a deadline pass")
+            else:
+                connection.codec.tick(now_ms)
                 self._again[connection] = None
-                has_acted = True
-        return has_acted or sweeps.has_more
+        return bool(over) or self._sweeps.has_more
 
     def _lost(self, connection: Connection, reason: str) -> None:
         """Drop a connection without further words; the codec ends its streams."""

@@ -428,7 +428,7 @@ class StreamSockets:
         done = outcome.capture(self._take_turns, reactor)
         self._is_turning = False
         self._task = task
-        if isinstance(done, outcome.Error) or self._is_aborted or reactor.is_over:
+        if type(done) is outcome.Error or self._is_aborted or reactor.is_over:
             self._task = None
             self._is_aborted = False
             reschedule(task, done)
@@ -454,7 +454,8 @@ class StreamSockets:
             return False
         if self._wakes or self._new or self._clock.monotonic_us() >= until_us:
             return True
-        return any(self._links[handle].ready() for handle in self._touched)
+        touched = self._touched
+        return bool(touched) and any(self._links[handle].ready() for handle in touched)
 
     def _is_over(self) -> bool:
         return self.reactor is not None and self.reactor.is_over
@@ -472,7 +473,12 @@ class StreamSockets:
     def _fire(self, due_us: int) -> None:
         if self._timer_us == due_us:
             self._timer_us = None
-        if not self.is_dead:
+        if self.is_dead or self.is_stopped:
+            return
+        if self._clock.monotonic_us() < self._until_us:
+            # Since it was set the reactor has found that it may wait longer.
+            self._arm(self._until_us)
+        else:
             self.rouse()
 
     def _aborted(self, _: RaiseCancelT) -> Abort:

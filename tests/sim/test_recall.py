@@ -1,9 +1,12 @@
 """Versions of rows that were loaded before."""
 
 from core import loading
+from core.codec import ProposalId, Proposed, encode, encode_pack
 from core.loading import Row
+from core.operations import Compact
 from core.records import put_version, tombstone
-from sim.recall import rows_recalled
+from net import packs
+from sim.recall import loads_recalled
 
 ROWS: list[Row] = [
     (1, 2, 0, b"a", 2, 1, 0, 0, 0, b"x"),
@@ -19,9 +22,19 @@ VERSIONS = [
 
 def test_rows_give_what_the_core_makes_of_them_however_often() -> None:
     made = vars(loading)["_versions_of"]
-    with rows_recalled():
+    with loads_recalled():
         recalled = vars(loading)["_versions_of"]
         assert recalled(ROWS[:2]) == VERSIONS[:2]
         assert recalled(ROWS) == VERSIONS
         assert all(map(lambda a, b: a is b, recalled(ROWS), recalled(ROWS)))
     assert vars(loading)["_versions_of"] is made
+
+
+def test_a_pack_gives_what_the_core_decodes_however_often() -> None:
+    proposed = [Proposed(ProposalId(7, 1), Compact(3)), Proposed(ProposalId(7, 2), Compact(4))]
+    pack = encode_pack([encode(each.id, each.command) for each in proposed])
+    with loads_recalled():
+        decode = vars(packs)["decode_pack"]
+        assert decode(pack) == proposed
+        decode(pack).clear()
+        assert decode(bytes(bytearray(pack))) == proposed
