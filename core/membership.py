@@ -148,11 +148,11 @@ class Membership:
             return None
         return RoleAssign(own.id, MemberRole.SPARE)
 
-    def next_due_ms(self, standing: Standing) -> int | None:
-        """Return when time alone has something to do."""
-        if standing.leading_term and (self._queue or len(standing.state.members) > 1):
+    def next_due_ms(self, state: State, leading_term: int) -> int | None:
+        """Return when time alone has something to do; `leading_term` as in `Standing`."""
+        if leading_term and (self._queue or len(state.members) > 1):
             return self._roles_at_ms
-        if self._is_news(standing.state):
+        if self._is_news(state):
             return self._publish_at_ms
         return None
 

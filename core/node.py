@@ -85,7 +85,7 @@ class Node:
         self._sequence = 0
         self._waiting: dict[int, object] = {}
         self._expiries: dict[int, int] = {}
-        first = config.origin >> 3  # 64 bits hold it on the wire, also with what is put beside it.
+        first = config.origin >> 3  # Far below 2^62: the wire takes nothing above for a number.
         self._rounds = Rounds(first)
         self._parked: dict[int, list[Asked]] = {}
         self._slices = Slices()
@@ -446,8 +446,8 @@ class Node:
         due = self.lessor.next_due_ms()
         if due is not None:
             due += self.now_ms
-        others = (self.hub.next_tick_ms(), self._patience.next_due_ms())
-        for other in (*others, self.membership.next_due_ms(self._standing())):
+        members_ms = self.membership.next_due_ms(self.state, self.leading_term)
+        for other in (self.hub.next_tick_ms(), self._patience.next_due_ms(), members_ms):
             if other is not None and (due is None or other < due):
                 due = other
         return due

@@ -9,6 +9,7 @@ from collections import deque
 from core import inputs
 from core.effects import AskLeader, Reply
 from core.inputs import Input
+from core.tuples import new
 from net import replicator as raft
 from net.questions import Remote, decode_answer, decode_question, encode_answer, encode_question
 from net.turns import ASK, RAFT, TELL, Io, PeerMessage
@@ -59,7 +60,7 @@ class Correspondence:
         """Return what a message is: the engine's, a question, an answer; None for neither."""
         peer, channel, data = given
         if channel == RAFT:
-            return raft.Receive(peer, data)
+            return new(raft.Receive, (peer, data))
         if channel == ASK:
             number, query = decode_question(data)
             self.asked += 1

@@ -28,6 +28,7 @@ from core.inputs import Committed, Input, ReadReady, Ticked
 from core.machine import Applied
 from core.members import configuration, fits
 from core.node import Node
+from core.tuples import new
 from net import replicator as raft
 from net.changes import change_of
 from net.correspondence import Correspondence, progress_of
@@ -84,12 +85,12 @@ class Driver:
         self.buffer = StoreBuffer(node.state, pace)
         self.disk_full = False
         """Since journal or store found no room; the shell clears it once the reserve is whole."""
-        self.clock_us: Callable[[], int] = lambda: 0
-        """A clock for histograms alone: what it says decides nothing."""
+        self.clock_us: Callable[[], int] = int
+        """A clock for histograms alone: what it says (first 0) decides nothing."""
         self.on_disk_full: Callable[[], None] = lambda: None
         """Gives up the reserve, so that the next batch (the alarm, deletes) finds room."""
         self._pace = pace
-        self._packs = Packs(node.config.origin, node.config.request_timeout_ms)
+        self.packs = Packs(node.config.origin, node.config.request_timeout_ms)
         self._raft_inputs: list[raft.RaftInput] = [raft.Tick()]
         self._reads: list[raft.ReadIndex] = []
         self._unsynced = Unsynced()
@@ -99,6 +100,9 @@ class Driver:
         self._last_tick_ms = -TICK_MS
         self._tick_at_ms = 0
         self._engine_due_ms: int | None = None
+        self._node_due_ms: int | None = None
+        self._has_stepped = self._had_work = True
+        """Whether the node took anything in this turn, and had more to do after the last one."""
         self._letters = Correspondence()
         self._staged: list[Staged] = []
         """Snapshots received that the engine has not judged yet, or that wait for room."""
@@ -114,8 +118,7 @@ class Driver:
             SnapshotGone: self._tell_engine,
             LeadershipTo: self._tell_engine,
         }
-        self._io = Io()
-        self._hold_flushes = False
+        self._io, self._hold_flushes = Io(), False
         self._untold_full = False
         """Journal or store found no room, and the core has not been told."""
 
@@ -140,35 +143,29 @@ class Driver:
             self._perform(node.step(core_inputs.Refused((), disk_full=True)), now_ms)
         if node_inputs:
             self._perform(chain.from_iterable(map(node.step, node_inputs)), now_ms)
-        if reads := node.begin_reads():
+        if self._has_stepped and (reads := node.begin_reads()):
             self._perform(reads, now_ms)
         if now_ms >= self._tick_at_ms:
             self._tick(now_ms)
-        self._propose_batch(now_ms)
+        if self._reads or self.packs.has_any():
+            self._propose_batch(now_ms)
         if self._raft_inputs:
             self._step_engine(now_ms)
-        if has_work := node.has_work():
+        self._had_work = (self._has_stepped or self._had_work) and node.has_work()
+        if self._had_work:
             began_us = self.clock_us()
             effects = node.work()
             self._scrubs.worked(effects, began_us, self.clock_us())
             self._perform(effects, now_ms)
+            self._had_work = node.has_work()
         self._keep_house(now_ms)
         if self._unsynced and not self._unsynced.is_syncing:
             self._unsynced.ask(io, is_awaited=self._awaits_disk())
         if self._letters.asked:
             self._letters.tell(io)
-        io.busy = (has_work and node.has_work()) or bool(self._raft_inputs)
+        io.busy = self._had_work or bool(self._raft_inputs)
         io.next_deadline_ms = self._next_deadline(now_ms)
         return io
-
-    @property
-    def verify_packs(self) -> bool:
-        """Decode even this member's own packs, and compare: for tests and simulation."""
-        return self._packs.verify
-
-    @verify_packs.setter
-    def verify_packs(self, verify: bool) -> None:
-        self._packs.verify = verify
 
     def replay(self, committed: Committed) -> None:
         """Apply a pack that an earlier run made durable; nobody waits for its answers."""
@@ -194,6 +191,7 @@ class Driver:
 
     def _perform(self, effects: Iterable[Effect], now_ms: int) -> None:
         io = self._io
+        self._has_stepped = True
         for effect in effects:
             if type(effect) is Reply:
                 io.replies.append(effect)
@@ -203,9 +201,9 @@ class Driver:
                     if effect.facts:
                         count_facts(self.metrics, effect.facts)
             elif type(effect) is Propose:
-                self._packs.waiting.append(effect)
+                self.packs.waiting.append(effect)
             elif type(effect) is ProposeChange:
-                self._packs.changes.append(effect)
+                self.packs.changes.append(effect)
             elif isinstance(effect, Notify):
                 io.notices.append(effect)
             elif isinstance(effect, ReadIndex):
@@ -231,11 +229,9 @@ class Driver:
         if self._installing is not None:
             self._install(self._installing)
 
-    # Packs on their way to the log.
-
     def _propose_batch(self, now_ms: int) -> None:
         """Hand reads and commands on: the latter once no sync is under way, all to a leader."""
-        packs = self._packs
+        packs = self.packs
         if late := packs.late(now_ms):
             self._perform(self.node.step(core_inputs.Refused(late, disk_full=False)), now_ms)
         if packs.patience_ms and not self.engine.role.leader:
@@ -252,6 +248,7 @@ class Driver:
 
     def _step_engine(self, now_ms: int) -> None:
         """Step the engine until it has nothing more to say at this moment."""
+        io, letters = self._io, self._letters
         while self._raft_inputs:
             inputs = self._raft_inputs
             self._raft_inputs = []
@@ -262,7 +259,7 @@ class Driver:
                     refused = refused or persist.sequence
             for peer, data, after in out.send:
                 if not refused or after < refused:
-                    self._letters.send(self._io, PeerMessage(peer, RAFT, data), after)
+                    letters.send(io, new(PeerMessage, (peer, RAFT, data)), after)
             if out.install is not None:
                 self._install(out.install)
             for outcome in out.resolved:
@@ -271,7 +268,7 @@ class Driver:
                 lead: Input = core_inputs.Deposed(out.role.term, out.role.leader)
                 if out.role.is_leader:
                     lead = core_inputs.Elected(out.role.term)
-                late = core_inputs.Refused(self._packs.outdated(), disk_full=False)
+                late = core_inputs.Refused(self.packs.outdated(), disk_full=False)
                 self._perform(chain(self.node.step(late), self.node.step(lead)), now_ms)
             for entry in out.apply:
                 self._apply(entry, now_ms)
@@ -355,7 +352,7 @@ class Driver:
         for sequence, then in self._unsynced.done(given.batch):
             if sequence:
                 self._letters.persisted(self._io, sequence)
-                self._raft_inputs.append(raft.Persisted(sequence))
+                self._raft_inputs.append(new(raft.Persisted, (sequence,)))
             if then is not None:
                 then()
 
@@ -364,9 +361,10 @@ class Driver:
         return self._letters.is_holding or sum(self.engine.members.values()) <= 1
 
     def _resolved(self, outcome: raft.Outcome, now_ms: int) -> None:
-        if outcome.refused and not self.disk_full and self._packs.take_back(outcome.token, now_ms):
+        may_wait = outcome.refused and not self.disk_full
+        if may_wait and self.packs.take_back(outcome.token, now_ms):
             return
-        sequences = self._packs.give_up(outcome.token)
+        sequences = self.packs.give_up(outcome.token)
         self.metrics.proposals_failed_total += len(sequences)
         if sequences:
             refused = core_inputs.Refused(sequences, self.disk_full)
@@ -374,9 +372,9 @@ class Driver:
             self._perform(self.node.step(fate), now_ms)
 
     def _apply(self, entry: raft.Entry, now_ms: int) -> None:
-        commands = self._packs.commands(entry)
+        commands = self.packs.commands(entry)
         began_us = self.clock_us()
-        effects = self.node.step(Committed(entry.index, entry.term, commands))
+        effects = self.node.step(new(Committed, (entry.index, entry.term, commands)))
         count_applied(self.metrics, commands, self.clock_us() - began_us)
         self._perform(effects, now_ms)
         if (change := change_of(entry.payload)) is not None:
@@ -483,6 +481,7 @@ class Driver:
         tick_at = self._last_tick_ms + TICK_MS
         if self._pace.idle_ms > TICK_MS:
             tick_at = max(tick_at, self._due_ms())
+        self._has_stepped = False
         self._tick_at_ms = tick_at
         deadline = tick_at
         due = self.buffer.due_at_ms()
@@ -492,8 +491,10 @@ class Driver:
 
     def _due_ms(self) -> int:
         """Return when time alone has something to do for core or engine, or looks once more."""
+        if self._has_stepped:
+            self._node_due_ms = self.node.next_due_ms()
         due = self._last_tick_ms + self._pace.idle_ms
-        for other in (self.node.next_due_ms(), self._engine_due_ms):
+        for other in (self._node_due_ms, self._engine_due_ms):
             if other is not None and other < due:
                 due = other
         return due

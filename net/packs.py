@@ -79,6 +79,10 @@ class Packs:
         self._tokens: dict[int, int] = {}
         """Which of them each token of a proposal names."""
 
+    def has_any(self) -> bool:
+        """Whether anything waits: for a pack, or for a leader."""
+        return bool(self.waiting or self.changes or self._held)
+
     def hold(self, now_ms: int) -> None:
         """Keep what waits for a leader."""
         for effect in self.waiting:

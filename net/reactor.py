@@ -13,8 +13,7 @@ What one connection can take from the others is bounded: `RECV_BYTES` read and `
 written a turn; one slice of `TAKE_BYTES` outside its codec; and while its socket is stuck, nothing
 is read from it once its codec holds more than `OUTPUT_BYTES_MAX`. What a codec leaves of its bytes
 for the next turn (`has_more`) it gets there, last in line. A turn ends its reading when the
-application `is_full`: who was not read is first in the next turn, which follows at once. How many
-newcomers are read in a turn is the sockets' to say; whoever was answered is none any more.
+application `is_full`: who was not read is first in the next turn, which follows at once.
 """
 
 from __future__ import annotations
@@ -27,9 +26,10 @@ import trio
 
 from net.application import Application as Application
 from net.application import Codec as Codec
-from net.http1 import Http1Connection, Http1Pending, Http1Request, Http1Response
+from net.http1 import Http1Connection
 from net.listen import PeerInfo, Role
 from net.sockets import READ, WRITE, Link, Sockets
+from net.sweeps import Sweeps
 from net.telemetry import DEBUG, Logger
 
 RECV_BYTES: Final = 64 << 10
@@ -51,21 +51,14 @@ STALL_MS_MAX: Final = 30_000
 UNDECIDED_PEERS_MAX: Final = 32
 """Connections of members at once that have said nothing: who is a member speaks first."""
 PEERS_LOG_MS: Final = 5_000
-SWEEP_MS: Final = 100
-"""Between two looks at the deadlines of all connections."""
-SWEEP_CONNECTIONS: Final = 100
-"""Looked at in one turn: a look costs 0.5 to 1.5 us."""
 TRIO_MS_MAX: Final = 5
 """How long a busy reactor keeps trio's other tasks waiting."""
 LINGER_IN_POLL_S: Final = 0.001
 """How long a reactor without work stays in its own poll before it lets trio wait for it.
 
-One request at a time costs 24 us of CPU so, 27 without this, and 30 with a trio wait or checkpoint
-in every turn; polling in a busy loop first gained nothing.
+One request at a time costs 24 us of CPU so, 27 without this; a busy loop gained nothing.
 """
-
 WAIT_S_MAX: Final = 3600.0
-
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _TLS_RECORD: Final = b"\x16\x03"
 _NOTHING: Final = memoryview(b"")
@@ -89,6 +82,12 @@ class Connection:
     """We send nothing more; what still comes is thrown away."""
     ignored_bytes: int = 0
     is_closed: bool = False
+
+    @property
+    def due_ms(self) -> int:
+        """When time has something to do to it; 0 for never."""
+        codec_ms = 0 if self.codec is None else self.codec.next_deadline_ms
+        return 0 if self.is_closed else self.deadline_ms or codec_ms
 
 
 class Reactor:
@@ -117,8 +116,7 @@ class Reactor:
         """Links whose codec has more to do without reading anything."""
         self._due_ms: int | None = 0
         """When the application wants its next turn: the first one at once, nobody need ask."""
-        self._sweep_ms = 0
-        self._unswept: list[Connection] = []
+        self._sweeps = Sweeps[Connection]()
         self._stop_ms: int | None = None
         self.is_over = False
         """Whether a stop has been completed."""
@@ -145,18 +143,20 @@ class Reactor:
 
     def adopt(self, link: Link, codec: Codec) -> None:
         """Serve a connection that was opened from this side; the codec sends first if it likes."""
-        connection = self._open(link, codec)
-        self._flush(connection)
+        self._flush(self._open(link, codec))
+        self._sweeps.expect(self._now_ms())
 
     def next_ms(self) -> int | None:
         """When the next turn is due although nothing happened; None for never."""
         times = [time for time in (self._due_ms, self._stop_ms) if time is not None]
         if self._connections:
-            times.append(self._sweep_ms)
+            times.append(self._sweeps.due_ms)
         return min(times, default=None)
 
     def wait_s(self, now_ms: int) -> float:
         """How long to wait for something to happen before the next turn."""
+        if self._again or self._unread or self._unfed:
+            return 0
         due_ms = self.next_ms()
         return WAIT_S_MAX if due_ms is None else max(0, due_ms - now_ms) / 1000
 
@@ -191,21 +191,23 @@ class Reactor:
         """Do one turn if anything is ready or due; say whether anything was."""
         if self.is_over:
             return False
-        ready = self._ready(timeout_s)
-        now_ms = self._now_ms()
-        if not ready and not self._again and not self._is_due(now_ms):
+        ready, now_ms = self._ready(timeout_s), self._now_ms()
+        is_asked = bool(ready or self._again) or self._is_due(now_ms)
+        if not (is_asked or self._sweep(now_ms)):
             return False
         while (link := self._sockets.accept()) is not None:
             self._accepted(link, now_ms)
         touched, self._again = self._again, {}
         self._read_all(ready, touched, now_ms)
-        if now_ms >= self._sweep_ms:
+        if is_asked:
             self._sweep(now_ms)
         self._due_ms = self._application.turn(now_ms)
         self._flush_all(touched)
         if self._application.goes_on():
             self._due_ms = self._application.turn(self._now_ms())
             self._flush_all({})
+        if touched:
+            self._sweeps.expect(now_ms)
         if self._stop_ms is not None and (now_ms >= self._stop_ms or not self._has_clients):
             self.close()
         return True
@@ -239,6 +241,7 @@ class Reactor:
                 continue
             if what & WRITE:
                 self._flush(connection)
+                self._sweeps.expect(now_ms)
             if what != WRITE and not connection.is_closed:
                 received += self._receive(connection, now_ms)
                 touched[connection] = None
@@ -248,8 +251,9 @@ class Reactor:
         self.received_bytes_total += received
 
     def _is_due(self, now_ms: int) -> bool:
-        due_ms = self.next_ms()
-        return due_ms is not None and now_ms >= due_ms
+        due_ms, stop_ms = self._due_ms, self._stop_ms
+        is_stopping = stop_ms is not None and now_ms >= stop_ms
+        return is_stopping or (due_ms is not None and now_ms >= due_ms)
 
     def _flush_all(self, touched: dict[Connection, None]) -> None:
         application = self._application
@@ -286,8 +290,8 @@ class Reactor:
     @property
     def _undecided(self) -> int:
         """How many connections of members have not said anything yet."""
-        every = self._connections.values()
-        return sum(one.codec is None and one.link.peer.role is Role.PEER for one in every)
+        silent = (one for one in self._connections.values() if one.codec is None)
+        return sum(one.link.peer.role is Role.PEER for one in silent)
 
     def _open(self, link: Link, codec: Codec | None) -> Connection:
         connection = Connection(link, codec, 0)
@@ -297,10 +301,13 @@ class Reactor:
         return connection
 
     def _http1(self, peer: PeerInfo, now_ms: int) -> Http1Connection:
-        def handle(request: Http1Request) -> Http1Response | Http1Pending | None:
-            return self._application.http1(request, peer)
-
-        return Http1Connection(handle, now_ms, touched=self._touched, date=self._date)
+        application = self._application
+        return Http1Connection(
+            lambda request: application.http1(request, peer),
+            now_ms,
+            touched=self._touched,
+            date=self._date,
+        )
 
     def _touched(self, codec: Http1Connection) -> None:
         connection = self._by_codec.get(codec)
@@ -317,7 +324,7 @@ class Reactor:
             data = connection.link.recv(RECV_BYTES)
         except OSError as error:
             self._lost(connection, str(error))
-            return 0
+            data = None
         if data is None:
             return 0
         if connection.is_lingering or not data:
@@ -451,22 +458,16 @@ class Reactor:
             connection.codec.drain(self._now_ms())
             self._again[connection] = None
 
-    def _sweep(self, now_ms: int) -> None:
-        """Act on the deadlines of the next few connections; come back soon if there are more."""
-        if not self._unswept:
-            self._unswept = list(self._connections.values())
-        for _ in range(min(SWEEP_CONNECTIONS, len(self._unswept))):
-            connection = self._unswept.pop()
-            if connection.is_closed:
-                continue
-            codec = connection.codec
-            if connection.deadline_ms:
-                if now_ms >= connection.deadline_ms:
-                    self._lost(connection, "the client let a deadline pass")
-            elif codec is not None and 0 < codec.next_deadline_ms <= now_ms:
-                codec.tick(now_ms)
+    def _sweep(self, now_ms: int) -> bool:
+        """Act on the deadlines of a few connections; whether that makes it a turn."""
+        over = self._sweeps.over(self._connections.values(), now_ms)
+        for connection in over:
+            if connection.codec is None or connection.deadline_ms:
+                self._lost(connection, "the client let a deadline pass")
+            else:
+                connection.codec.tick(now_ms)
                 self._again[connection] = None
-        self._sweep_ms = now_ms if self._unswept else now_ms + SWEEP_MS
+        return bool(over) or self._sweeps.has_more
 
     def _lost(self, connection: Connection, reason: str) -> None:
         """Drop a connection without further words; the codec ends its streams."""

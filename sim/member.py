@@ -171,7 +171,7 @@ class SimMember:
         opened = open_member(where, config, Metrics(), self._logger, identity=IDENTITY)
         self.opened = opened
         driver = opened.driver
-        driver.verify_packs = True
+        driver.packs.verify = True
         driver.engine = _Recorded(driver.engine, self.log)
         if plant is not None:
             plant(driver)

@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 
 from attrs import define, field
 
+from core.tuples import new
 from sim.world import DROP, LINK, NET, RECV, SEND, World
 
 SILENCE_US = 3_000_000
@@ -137,7 +138,7 @@ class Network:
         if not link.is_up:
             world.note(DROP, NET, self._ids[source, target], number, "no connection")
             return
-        packet = _Packet(link.epoch, number, data, size)
+        packet = new(_Packet, (link.epoch, number, data, size))
         if self.datagrams and (noise := self._noise(source, target)) is not None:
             self._send_noisily(source, target, packet, noise)
         else:
@@ -263,7 +264,7 @@ class Network:
         if way.holds:
             way.held.append(packet)
             return
-        self.world.note(RECV, NET, self._ids[source, target], packet.number)
+        self.world.tell(RECV, NET, self._ids[source, target], packet.number)
         self._ports[target].arrived(source, packet.data)
 
     def _noise(self, source: int, target: int) -> Noise | None:

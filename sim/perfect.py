@@ -41,7 +41,7 @@ class PerfectEngine(FixedMembership):
         self._me = member_id
         self._ledger = ledger
         self._log = PerfectLog(base, entries)
-        self._commit = max(bounds.applied_index, self._log.base_index)
+        self.commit_index = max(bounds.applied_index, self._log.base_index)
         self._applied = bounds.applied_index
         self._hint = bounds.hard_state.commit
         self._message_bytes = message_bytes
@@ -63,21 +63,9 @@ class PerfectEngine(FixedMembership):
         self._installing = 0
         self._owed_ms = _NEVER_MS  # when to write the term again that a full disk refused
         self._out = Gathered()
-        self._role = self._seen = Role(self.term, 0, False)
+        self.role = self._role = Role(self.term, 0, False)  # made anew where its parts change
 
     # What the port shows.
-
-    @property
-    def role(self) -> Role:
-        """See Replicator."""
-        if self._seen != (self.term, self.leader, self.is_leader):
-            self._seen = Role(self.term, self.leader, self.is_leader)
-        return self._seen
-
-    @property
-    def commit_index(self) -> int:
-        """See Replicator."""
-        return self._commit
 
     def step(self, now_ms: int, inputs: Sequence[RaftInput]) -> RaftOutput:
         """See Replicator."""
@@ -96,8 +84,8 @@ class PerfectEngine(FixedMembership):
             self._begin_rounds()
             self._replicate()
         self._hand_out()
-        if (role := self.role) is not self._role and role != self._role:
-            self._role = out.role = role
+        if self.role is not self._role and self.role != self._role:
+            self._role = out.role = self.role
         return out.whole(self._next_deadline_ms())
 
     # What the ledger sees.
@@ -133,12 +121,17 @@ class PerfectEngine(FixedMembership):
     # Inputs.
 
     def _take(self, given: RaftInput, now_ms: int) -> None:
+        # The first two are nine of ten.
+        if type(given) is raft.Receive:
+            if given.data:
+                self._receive(given.peer, unpack(given.data))
+        elif type(given) is raft.Persisted:
+            self._persisted(given.sequence)
+        else:
+            self._take_other(given, now_ms)
+
+    def _take_other(self, given: RaftInput, now_ms: int) -> None:
         match given:
-            case raft.Receive(peer, data):
-                if data:
-                    self._receive(peer, unpack(data))
-            case raft.Persisted(sequence):
-                self._persisted(sequence)
             case raft.Propose(token, payload):
                 self._propose(token, payload)
             case raft.ReadIndex(token):
@@ -181,6 +174,7 @@ class PerfectEngine(FixedMembership):
         self.term = term
         self.is_leader = False
         self.leader = leader
+        self.role = Role(term, leader, False)
         self._out.resolved += [Outcome(token, refused=False) for token in self._tokens.values()]
         self._tokens.clear()
         self._lose_offered()
@@ -201,6 +195,7 @@ class PerfectEngine(FixedMembership):
     def _lead(self) -> None:
         self.is_leader = True
         self.leader = self._me
+        self.role = Role(self.term, self._me, True)
         for follower in self._peers.values():
             follower.begin(self._now_ms, self._log)
         self._append(b"")
@@ -223,9 +218,9 @@ class PerfectEngine(FixedMembership):
     def _begin_rounds(self) -> None:
         """Begin one round for all reads that wait, once this term has committed something."""
         rounds = self._rounds
-        if not rounds.held or self._log.term_at(self._commit) != self.term:
+        if not rounds.held or self._log.term_at(self.commit_index) != self.term:
             return
-        number = rounds.begin(self._commit, self._me)
+        number = rounds.begin(self.commit_index, self._me)
         if not self._peers:
             self._confirm(self._me, number)
         for peer in self._peers:
@@ -256,7 +251,7 @@ class PerfectEngine(FixedMembership):
                 entries = log.chunk(follower.next, self._message_bytes)
                 self._send_append(peer, entries, 0)
                 follower.next = entries[-1].index + 1
-            if follower.told < self._commit and follower.next > log.base_index:
+            if follower.told < self.commit_index and follower.next > log.base_index:
                 self._send_append(peer, [], 0)
 
     def _try_again(self, peer: int) -> None:
@@ -267,7 +262,9 @@ class PerfectEngine(FixedMembership):
             self._send_append(peer, [], self._rounds.under_way)
 
     def _waits_for(self, follower: Follower) -> bool:
-        return bool(self._rounds.under_way) or follower.lags(self._log, self._commit * self._lossy)
+        return bool(self._rounds.under_way) or follower.lags(
+            self._log, self.commit_index * self._lossy
+        )
 
     def _send_append(self, peer: int, entries: list[Entry], number: int) -> None:
         follower = self._peers[peer]
@@ -277,8 +274,8 @@ class PerfectEngine(FixedMembership):
         previous = max(min(follower.next - 1, self._log.last_index), self._log.base_index)
         packed = [(entry.index, entry.term, entry.payload) for entry in entries]
         term = self._log.term_at(previous)
-        self._send(peer, (say.APPEND, self.term, previous, term, packed, self._commit, number))
-        follower.told = self._commit
+        self._send(peer, (say.APPEND, self.term, previous, term, packed, self.commit_index, number))
+        follower.told = self.commit_index
 
     def _renew_link(self, peer: int) -> None:
         if self.is_leader:
@@ -351,7 +348,7 @@ class PerfectEngine(FixedMembership):
             return
         if not self._log.matches(previous, previous_term):
             # Where the leader should try: what is committed here cannot differ.
-            hint = min(self._commit, previous - 1)
+            hint = min(self.commit_index, previous - 1)
             self._ack(peer, hint, 1, number, self._term_sequence)
             return
         fresh = self._log.fresh([Entry(*each) for each in packed]) if packed else []
@@ -371,7 +368,7 @@ class PerfectEngine(FixedMembership):
         first = fresh[0].index
         truncate = first if first <= self._log.last_index else None
         if truncate is not None:
-            assert truncate > self._commit, "INV-LOG-MATCHES: truncates what is committed"
+            assert truncate > self.commit_index, "INV-LOG-MATCHES: truncates what is committed"
             self._ledger.world.mark("conflict truncated")
             self._log.truncate_from(truncate)
         self._log.append(fresh)
@@ -392,15 +389,15 @@ class PerfectEngine(FixedMembership):
         """Commit what a majority holds durably, if it is of this term."""
         matches = [each.match for each in self._peers.values()]
         index = sorted([self._log.durable, *matches])[-self._ledger.majority]
-        if index > self._commit and self._log.term_at(index) == self.term:
+        if index > self.commit_index and self._log.term_at(index) == self.term:
             self._commit_to(index)
 
     def _commit_to(self, index: int) -> None:
-        for each in range(self._commit + 1, index + 1):
+        for each in range(self.commit_index + 1, index + 1):
             entry = self._log.entry_at(each)
             assert entry is not None, "INV-LOG-MATCHES: commits what is not there"
             self._ledger.commit(entry)
-            self._commit = each
+            self.commit_index = each
 
     # Reads.
 
@@ -418,9 +415,11 @@ class PerfectEngine(FixedMembership):
     def _persist(self, entries: list[Entry], truncate_from: int | None = None) -> None:
         self._sequence += 1
         hard = None
-        if not entries or self._commit > self._hint + 20:
-            hard = raft.HardState(self.term, self._ledger.leaders.get(self.term, 0), self._commit)
-            self._hint = self._commit
+        if not entries or self.commit_index > self._hint + 20:
+            hard = raft.HardState(
+                self.term, self._ledger.leaders.get(self.term, 0), self.commit_index
+            )
+            self._hint = self.commit_index
             self._term_sequence = self._sequence
         self._log.persist(self._sequence)
         self._out.persist.append(Persist(self._sequence, hard, truncate_from, entries))
@@ -435,7 +434,7 @@ class PerfectEngine(FixedMembership):
         if sequence <= self._term_sequence:
             self._owed_ms = self._now_ms + RETRY_MS
         keep = self._log.withdraw(sequence)
-        self._commit = min(self._commit, keep)
+        self.commit_index = min(self.commit_index, keep)
         for index in [index for index in self._tokens if index > keep]:
             self._out.resolved.append(Outcome(self._tokens.pop(index), refused=False))
         self._follow(self.term, 0)
@@ -450,7 +449,7 @@ class PerfectEngine(FixedMembership):
 
     def _snapshot(self, given: raft.SnapshotReceived) -> None:
         index, term = given.index, given.term
-        if index <= self._commit or self.is_leader or self._installing:
+        if index <= self.commit_index or self.is_leader or self._installing:
             return
         if self._log.base_index <= index and self._log.matches(index, term):
             if self.leader:  # All of it is here, though a restart forgot that it is committed.
@@ -462,7 +461,7 @@ class PerfectEngine(FixedMembership):
 
     def _installed(self, index: int) -> None:
         self._installing = 0
-        self._commit = self._applied = index
+        self.commit_index = self._applied = index
         self._ledger.world.mark("snapshot installed")
         if self.leader:
             self._ack(self.leader, index)
@@ -471,9 +470,9 @@ class PerfectEngine(FixedMembership):
 
     def _hand_out(self) -> None:
         """Hand out what is committed and durable here."""
-        if self._installing or self._applied == self._commit:
+        if self._installing or self._applied == self.commit_index:
             return
-        upto = min(self._commit, self._log.durable)
+        upto = min(self.commit_index, self._log.durable)
         while self._applied < upto:
             self._applied += 1
             entry = self._log.entry_at(self._applied)
@@ -485,7 +484,7 @@ class PerfectEngine(FixedMembership):
         self._out.send.append((peer, pack(message), after))
 
     def _ack(self, peer: int, match: int, hint: int = 0, number: int = 0, after: int = 0) -> None:
-        self._send(peer, (say.ACK, self.term, match, hint, number, self._commit), after)
+        self._send(peer, (say.ACK, self.term, match, hint, number, self.commit_index), after)
 
     def _tell_match(self, peer: int, match: int) -> None:
         self._ack(peer, match, after=self._sequence if self._log.has_unsynced else 0)

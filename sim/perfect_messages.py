@@ -12,7 +12,7 @@ sender's term; equal messages are equal bytes.
 """
 
 import marshal
-from typing import Any, cast
+from typing import Any
 
 from core.tuples import new
 from net.replicator import Entry, Outcome, Persist, RaftOutput, Role
@@ -27,14 +27,15 @@ _KIND_AT = 6
 """Where that format puts the first number of a tuple."""
 
 
-def pack(message: tuple[object, ...]) -> bytes:
+def pack(message: tuple[Any, ...]) -> bytes:  # any: marshal's type knows no tuple of objects
     """Return a message's bytes."""
-    return marshal.dumps(cast(Any, message), _PLAIN)  # its type knows no tuple of objects
+    return marshal.dumps(message, _PLAIN)
 
 
 def unpack(data: bytes) -> tuple[Any, ...]:
     """Return the message that a peer's engine packed, in the shapes of this file's table."""
-    return cast(tuple[Any, ...], marshal.loads(data))  # any: as packed
+    message: tuple[Any, ...] = marshal.loads(data)  # any: as packed
+    return message
 
 
 def kind_of(data: bytes) -> str:

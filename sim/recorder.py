@@ -5,9 +5,12 @@ one `Call`: what has no answer when the run ends is unknown.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from sim.history import NEVER_US, Call, History, Seen, Watcher, WatchSpec
 from sim.ops import Op, Result, Unknown
+
+_NO_ANSWER: Final = Unknown("no answer")
 
 
 class Recorder:
@@ -24,7 +27,7 @@ class Recorder:
         number = self._calls
         self._calls += 1
         self._pending[number] = Call(
-            number, process, member, op, self._now_us(), NEVER_US, Unknown("no answer")
+            number, process, member, op, self._now_us(), NEVER_US, _NO_ANSWER
         )
         return number
 

@@ -23,6 +23,7 @@ from sim.faults import Faults
 from sim.history import NEVER_US, History
 from sim.ops import Json
 from sim.plan import Plan
+from sim.recall import loads_recalled
 from sim.recorder import Recorder
 from sim.tier1 import Tier1Cluster
 from sim.workloads.catalogue import perform
@@ -60,7 +61,8 @@ def run(plan: Plan, *, tier: int = 1, trace: bool = False) -> Run:
     collects = gc.isenabled()
     gc.disable()
     try:
-        return run_whole(plan, trace=trace) if tier == 2 else _run(plan, trace=trace)
+        with loads_recalled():
+            return run_whole(plan, trace=trace) if tier == 2 else _run(plan, trace=trace)
     finally:
         if collects:
             gc.enable()

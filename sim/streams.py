@@ -432,24 +432,23 @@ class StreamSockets:
             return
         self._task = None
         self._is_turning = True
-        done: outcome.Maybe[bool] = outcome.Value(False)
-        goes_on = self._goes_on(self._until_us)
-        if goes_on:
-            done = outcome.Value(True)
-            while isinstance(done, outcome.Value) and done.value:
-                done = outcome.capture(reactor.turn, 0.0)
-            if isinstance(done, outcome.Value):
-                now_ms = self._clock.monotonic_us() // 1000
-                goes_on = reactor.is_over or self._rest(reactor.wait_s(now_ms))
+        done = outcome.capture(self._take_turns, reactor)
         self._is_turning = False
         self._task = task
-        if isinstance(done, outcome.Error) or self._is_aborted or goes_on:
+        if type(done) is outcome.Error or self._is_aborted or reactor.is_over:
             self._task = None
             self._is_aborted = False
-            reschedule(task, done if isinstance(done, outcome.Error) else outcome.Value(None))
+            reschedule(task, done)
             self._woken()
         elif not self.is_stopped:
             self._arm(self._until_us)
+
+    def _take_turns(self, reactor: Reactor) -> None:
+        """Turn until nothing is left to do at this moment."""
+        goes_on = self._goes_on(self._until_us)
+        while goes_on and not reactor.is_over:
+            reactor.turn(0.0)
+            goes_on = self._rest(reactor.wait_s(self._clock.monotonic_us() // 1000))
 
     def _rest(self, timeout_s: float) -> bool:
         """Note until when to wait; whether there is something to do already."""
@@ -462,7 +461,8 @@ class StreamSockets:
             return False
         if self._wakes or self._new or self._clock.monotonic_us() >= until_us:
             return True
-        return any(self._links[handle].ready() for handle in self._touched)
+        touched = self._touched
+        return bool(touched) and any(self._links[handle].ready() for handle in touched)
 
     def _is_over(self) -> bool:
         return self.reactor is not None and self.reactor.is_over
@@ -480,7 +480,12 @@ class StreamSockets:
     def _fire(self, due_us: int) -> None:
         if self._timer_us == due_us:
             self._timer_us = None
-        if not self.is_dead:
+        if self.is_dead or self.is_stopped:
+            return
+        if self._clock.monotonic_us() < self._until_us:
+            # Since it was set the reactor has found that it may wait longer.
+            self._arm(self._until_us)
+        else:
             self.rouse()
 
     def _aborted(self, _: RaiseCancelT) -> Abort:

@@ -124,7 +124,8 @@ class Tier1Cluster:
 
     def _late(self, machine: Member, asking: Asking) -> None:
         machine.forget(asking)
-        asking.end(Unknown("deadline"))
+        if asking.then is not None:
+            asking.end(Unknown("deadline"))
 
     def _administer(self, machine: Member, asking: Asking, op: Admin) -> None:
         rev = machine.driver.node.state.revision

@@ -24,6 +24,7 @@ from core.inputs import (
 )
 from core.node import Node
 from core.operations import LeaseKeepAlive
+from core.tuples import new
 from core.watching import WatchCreate, WatchStream
 from net import replicator as raft
 from net.disk import DiskFull
@@ -150,7 +151,7 @@ class Member:
         )
         if dead:
             self.driver.buffer.erase(dead, scrubbed=state.compact_revision, done=True, now_ms=0)
-        self.driver.verify_packs = True
+        self.driver.packs.verify = True
         self.driver.on_disk_full = disk.journal.give_up_reserve
         self._services = Services(
             self.driver.metrics, _NoAdministration(), txn_ops_max=128, watch_jitter_ms_max=0
@@ -207,16 +208,13 @@ class Member:
         origin = node.config.origin
 
         def observed(given: Input) -> Sequence[Effect]:
-            kind = type(given)
             effects = step(given)
-            if kind is Committed:
-                applied = cast(Committed, given)
-                self.surroundings.applied(self.number, applied, effects, node.state)
-            elif kind is Offered:
-                offered = cast(Offered, given)
+            if type(given) is Committed:
+                self.surroundings.applied(self.number, given, effects, node.state)
+            elif type(given) is Offered:
                 for effect in effects:
-                    if isinstance(effect, Propose) and effect.command is offered.command:
-                        asking = cast(Asking, offered.token)
+                    if isinstance(effect, Propose) and effect.command is given.command:
+                        asking = cast(Asking, given.token)
                         proposal = ProposalId(origin, effect.sequence)
                         self.surroundings.offered(asking.number, asking.op, proposal)
             return effects
@@ -303,11 +301,12 @@ class Member:
         faultpoint("answer.after")
 
     def _send(self, messages: Sequence[PeerMessage]) -> None:
+        number, me = self.number, self.id
         for peer, channel, data in messages:
             faultpoint("send.before")
             what = self._kind_of(data) if channel == 0 else "question" if channel == 1 else "answer"
-            message = (channel, data)
-            self.network.send(self.number, peer - 1, message, size=len(data), what=what)
+            message = new(PeerMessage, (me, channel, data))
+            self.network.send(number, peer - 1, message, size=len(data), what=what)
             faultpoint("send.after")
 
     def _note(self) -> None:
@@ -390,13 +389,13 @@ class Member:
 
     def arrived(self, peer: int, data: object) -> None:
         """See Port."""
-        if isinstance(data, Rows):
+        if type(data) is PeerMessage:
+            self.give(data)
+        elif isinstance(data, Rows):
             self._stage(peer, data)
-        elif isinstance(data, bool):
-            self.give(SnapshotGone(peer + 1, data))
         else:
-            channel, content = cast(tuple[int, bytes], data)
-            self.give(PeerMessage(peer + 1, channel, content))
+            assert isinstance(data, bool), "a snapshot is taken, or it is not"
+            self.give(SnapshotGone(peer + 1, data))
 
     def _send_snapshot(self, peer: int, index: int) -> None:
         driver = self.driver

@@ -9,7 +9,6 @@ heap moves time, and trio's clock shows it.
 trio shuffles tasks that may run; that is seeded by a private switch of it (`sim/tier2_clock.py`).
 """
 
-import gc
 from collections.abc import Awaitable, Callable
 from functools import partial
 from random import Random
@@ -37,7 +36,7 @@ from sim.streams import End, StreamSockets, Way, pair
 from sim.tier2_buggify import Buggify
 from sim.tier2_clock import WorldClock, seed_scheduler
 from sim.tier2_disks import Disks
-from sim.tier2_ground import Traits, configured, members_by_number
+from sim.tier2_ground import Traits, collecting_nothing, configured, members_by_number
 from sim.tier2_log import CommonLog, contradiction
 from sim.tier2_machine import Machine
 from sim.tier2_moments import Moments
@@ -376,7 +375,7 @@ class Tier2Cluster(Disks):
             flush_delay_ms=chance.choice((0, 50, 500)),
             checkpoint_bytes=chance.choice((0, 16 << 10, 128 << 10)),
             truncate_bytes=chance.choice((0, 64 << 10, 512 << 10)),
-            idle_ms=chance.choice((50, 500, 500, 500)),
+            idle_ms=chance.choice((50, 500, 500, 500, 500, 500, 500, 500)),
         )
         traits = Traits(
             Identity(cluster_id=CLUSTER_ID, member_id=MEMBER_ID + number),
@@ -445,12 +444,13 @@ def live(world: World, options: Options, script: Callable[[Tier2Cluster], Awaita
     seed_scheduler(f"{world.seed}/trio")
     cluster = Tier2Cluster(world, options)
     faultpoint.install(cluster.passed)
-    gc.disable()
     try:
-        with members_by_number(), cluster.log.observed(cluster.running):
+        with (
+            members_by_number(),
+            collecting_nothing(),
+            cluster.log.observed(cluster.running),
+        ):
             trio.run(cluster.run, partial(script, cluster), clock=WorldClock(world))
     finally:
         faultpoint.install(None)
         world.forget()
-        gc.unfreeze()
-        gc.enable()

@@ -25,7 +25,7 @@ from net.flush import Pace
 from net.metrics import Metrics
 from net.store.batch import Identity
 from net.telemetry import Logger
-from server import member
+from server import member, recover
 from server.arguments import read_arguments
 from server.config import Config, configure
 from server.ground import Running
@@ -52,6 +52,7 @@ PROGRESS_MS = 2_000
 REQUEST_MS = 7_000
 ELECTION_MS = 1_000
 _DRAWN_BY = "member_id"
+_COLLECTOR = "gc"
 """The function by which `server.member` draws the id of a member that joins."""
 DATE = "Thu, 01 Jan 1970 00:00:00 GMT"
 
@@ -254,19 +255,15 @@ class SimGround:
             )
         own = self.traits.identity.member_id
         founders = self.founders if any(each.id == own for each in self.founders) else ()
-        try:
-            return open_member(
-                self.directory(config),
-                node,
-                metrics,
-                log,
-                identity=self.traits.identity,
-                founders=founders,
-                engine=self.engine,
-            )
-        finally:
-            # A run is short: its garbage is looked at when it is over.
-            gc.disable()
+        return open_member(
+            self.directory(config),
+            node,
+            metrics,
+            log,
+            identity=self.traits.identity,
+            founders=founders,
+            engine=self.engine,
+        )
 
     def peers(
         self, config: Config, opened: Opened, maintenance: Maintenance, log: Logger
@@ -369,6 +366,34 @@ def members_by_number() -> Generator[None]:
         yield
     finally:
         setattr(member, _DRAWN_BY, drawn)
+
+
+class _NoCollector:
+    """The garbage collector as a member sees it that is not alone in its process."""
+
+    def disable(self) -> None:
+        """It is off already."""
+
+    def enable(self) -> None:
+        """A run is short: its garbage is looked at when it is over."""
+
+    def freeze(self) -> None:
+        """What a member holds is not to outlive it."""
+
+
+@contextmanager
+def collecting_nothing() -> Generator[None]:
+    """Leave the garbage collector off, whatever members do."""
+    collects = gc.isenabled()
+    gc.disable()
+    collector = vars(recover)[_COLLECTOR]
+    setattr(recover, _COLLECTOR, _NoCollector())
+    try:
+        yield
+    finally:
+        setattr(recover, _COLLECTOR, collector)
+        if collects:
+            gc.enable()
 
 
 def configured(options: Options) -> Config:

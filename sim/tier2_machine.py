@@ -235,7 +235,7 @@ class Machine:
 
     def began(self, running: Running) -> None:
         """The parts stand; the first turn comes next."""
-        running.opened.driver.verify_packs = True
+        running.opened.driver.packs.verify = True
         self.running = running
         self.journal = running.opened.driver.journal
         if self.ground is not None:

@@ -127,6 +127,11 @@ class World:
         if len(gathered) > _GATHERED_MAX:
             self._settle()
         if self._trace:
+            self.tell(kind, member, *values)
+
+    def tell(self, kind: Kind, member: int, *values: int | str) -> None:
+        """Have a line, if lines are kept, of what the digest shows by what follows from it."""
+        if self._trace:
             facts = " ".join(map(_fact, kind.fields, values))
             self.lines.append(f"{self.now_us} {_name_of(member)} {kind.name} {facts}".rstrip())
 

@@ -93,7 +93,7 @@ class DriverWorld:
             Metrics(),
             pace or Pace(),
         )
-        self.driver.verify_packs = True
+        self.driver.packs.verify = True
 
     def lead(self) -> "DriverWorld":
         """Take the turns that make this member the leader."""

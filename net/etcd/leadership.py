@@ -62,6 +62,8 @@ class Leadership:
         """Take note of what the engine tells; give up what has taken too long."""
         for token, well in io.transferred:
             self._ended(token, well=well)
+        if not self._steps:
+            return
         now_ms = self._driver.node.now_ms
         for token, step in list(self._steps.items()):
             if now_ms >= step.deadline_ms:

@@ -293,10 +293,31 @@ class ClientPort:
         return inputs
 
     def _deliver(self, io: Io, now_ms: int) -> None:
-        if io.replies:
-            faultpoint("answer.before")
         encoder = self._encoder
         encoder.set_term(self._driver.engine.role.term)
+        if io.replies:
+            self._answer(io, now_ms)
+        notices = self._notices
+        if io.notices or notices:
+            notices += io.notices
+            for _ in range(min(len(notices), max(NOTICES_PER_TURN, len(notices) // 4))):
+                stream, message = notices.popleft()
+                call = stream.token
+                if call is None:
+                    # The client left in this turn, before the core heard of it.
+                    continue
+                assert isinstance(call, WatchCall), "INV-TOKEN"
+                call.notify(encoder, message)
+                if not stream.blocked:
+                    self._hold_back(call)
+        for stream, failure in io.ended:
+            call = stream.token
+            if isinstance(call, WatchCall):
+                self._services.ended(call, failure)
+
+    def _answer(self, io: Io, now_ms: int) -> None:
+        faultpoint("answer.before")
+        encoder = self._encoder
         slow_ms = now_ms - self._slow.request_ms
         for token, answer in io.replies:
             assert isinstance(token, Call), "INV-TOKEN"
@@ -315,24 +336,7 @@ class ClientPort:
                     began_ms=token.began_ms,
                     now_ms=now_ms,
                 )
-        if io.replies:
-            faultpoint("answer.after")
-        notices = self._notices
-        notices += io.notices
-        for _ in range(min(len(notices), max(NOTICES_PER_TURN, len(notices) // 4))):
-            stream, message = notices.popleft()
-            call = stream.token
-            if call is None:
-                # The client left in this turn, before the core heard of it.
-                continue
-            assert isinstance(call, WatchCall), "INV-TOKEN"
-            call.notify(encoder, message)
-            if not stream.blocked:
-                self._hold_back(call)
-        for stream, failure in io.ended:
-            call = stream.token
-            if isinstance(call, WatchCall):
-                self._services.ended(call, failure)
+        faultpoint("answer.after")
 
     def _hold_back(self, call: Call) -> None:
         full = call.connection.pending_bytes > CONNECTION_BYTES_HIGH
@@ -372,10 +376,11 @@ class ClientPort:
             faultpoint("send.after")
         if io.snapshots:
             peers.send_snapshots(io.snapshots)
-        jobs = list(peers.jobs)
-        peers.jobs.clear()
-        for job, then in jobs:
-            self._submit(job, then)
+        if peers.jobs:
+            jobs = list(peers.jobs)
+            peers.jobs.clear()
+            for job, then in jobs:
+                self._submit(job, then)
 
     def _submit(self, job: Job, then: Callable[[object], None]) -> None:
         """Run a job in its thread; a full disk is a result, any other error ends the member."""

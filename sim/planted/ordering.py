@@ -58,7 +58,7 @@ def one_member_is_a_majority() -> Generator[None]:
 
     def alone(self: PerfectEngine) -> None:
         durable = self._log.durable
-        if durable > self._commit and self._log.term_at(durable) == self.term:
+        if durable > self.commit_index and self._log.term_at(durable) == self.term:
             self._commit_to(durable)
 
     with swapped(PerfectEngine, "_advance", alone):

@@ -153,7 +153,7 @@ def test_what_is_proposed_is_forgotten_once_it_is_answered(world: DriverWorld) -
     driver = world.driver
     held = [name for name in ("_unsynced",) if getattr(driver, name)]
     held += ["_letters"] if driver._letters.is_holding else []
-    held += [name for name in ("_own", "_tokens", "waiting") if getattr(driver._packs, name)]
+    held += [name for name in ("_own", "_tokens", "waiting") if getattr(driver.packs, name)]
     assert held == []
 
 
@@ -322,7 +322,7 @@ def test_a_refused_pack_is_forgotten(full: DriverWorld) -> None:
     for _ in range(10):
         full.do(Put(b"k", b"v" * 9_000))
     full.settle()
-    held = [name for name in ("_own", "_tokens", "waiting") if getattr(full.driver._packs, name)]
+    held = [name for name in ("_own", "_tokens", "waiting") if getattr(full.driver.packs, name)]
     assert held == []
 
 

@@ -17,11 +17,11 @@ from net.reactor import (
     SEND_BYTES_MAX,
     SNIFF_MS_MAX,
     STALL_MS_MAX,
-    SWEEP_CONNECTIONS,
     TAKE_BYTES,
     TURN_BYTES_MAX,
 )
 from net.sockets import READ, WRITE
+from net.sweeps import SWEEP_CONNECTIONS, SWEEP_MS
 from tests.loopback import PREFACE, Echo, FakeLink, Stage
 
 LOST = ConnectionResetError(104, "Connection reset by peer")
@@ -252,6 +252,16 @@ def test_many_connections_are_looked_at_in_several_turns() -> None:
     assert len(stage.reactor) == 2 * SWEEP_CONNECTIONS
     stage.settle()
     assert all(link.is_closed for link in links)
+
+
+def test_a_look_that_finds_nothing_is_no_turn() -> None:
+    stage = Stage()
+    stage.connect(PREFACE)
+    turns = len(stage.application.turns)
+    due_ms = stage.reactor.next_ms()
+    stage.application.due_ms = None
+    stage.settle(after_ms=SWEEP_MS)
+    assert (stage.reactor.turn(0.0), len(stage.application.turns), due_ms) == (False, turns, due_ms)
 
 
 def test_a_deadline_of_a_codec_is_ticked() -> None:
