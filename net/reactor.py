@@ -56,8 +56,7 @@ TRIO_MS_MAX: Final = 5
 LINGER_IN_POLL_S: Final = 0.001
 """How long a reactor without work stays in its own poll before it lets trio wait for it.
 
-One request at a time costs 24 us of CPU so, 27 without this; a busy loop gained nothing.
-"""
+One request at a time costs 24 us of CPU so, 27 without this; a busy loop gained nothing."""
 WAIT_S_MAX: Final = 3600.0
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _TLS_RECORD: Final = b"\x16\x03"

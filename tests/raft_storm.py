@@ -151,11 +151,14 @@ class Storm:
             return
         votes = leader.engine.members.get(member.id)
         if votes is None:
-            kind = self.chance.choice((ChangeKind.ADD_LEARNER, ChangeKind.ADD_VOTER))
+            kind = ChangeKind.ADD_LEARNER
             if not member.up:
                 member.start()
         elif votes:
             kind = self.chance.choice((ChangeKind.REMOVE, ChangeKind.DEMOTE))
+        elif leader.engine.match_of(member.id) and self.chance.random() < 0.8:
+            # As the core has it: a voter without the ground of its log could leave nobody to lead.
+            kind = ChangeKind.PROMOTE
         else:
-            kind = self.chance.choice((ChangeKind.PROMOTE, ChangeKind.PROMOTE, ChangeKind.REMOVE))
+            kind = ChangeKind.REMOVE
         self.world.change(leader, kind, member.id)

@@ -259,7 +259,7 @@ class RaftEngine:
         elif replica.inner.is_leader and (is_member or isinstance(message, Ack)):
             self._led(peer, message)
         elif isinstance(message, Offer):
-            replica.send(peer, Taken(term, message.token, 0))
+            self._leading.answer(peer, message)
         elif isinstance(message, Ask):
             replica.send(peer, Told(term, message.token, 0))
 

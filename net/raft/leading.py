@@ -53,7 +53,7 @@ class Leading:
     _tokens: dict[int, int] = field(factory=dict[int, int])
     """Own proposals in this log: index -> token."""
     _orders: dict[tuple[int, int], int] = field(factory=dict[tuple[int, int], int])
-    """What was offered lately: (member, token) -> index. It may come twice, and is ordered once."""
+    """What was offered lately: (member, token) -> index, or 0. It may come twice."""
     _leaving: dict[int, int] = field(factory=dict[int, int])
     """Removed members that are to hear of it: member -> where the removal is in the log."""
     _asked_ms: int = 0
@@ -81,7 +81,6 @@ class Leading:
         out.resolved += [Outcome(token, refused=False) for token in self._tokens.values()]
         self._tokens.clear()
         self._leaving.clear()
-        self._orders.clear()
         for asker in self._rounds.lose():
             self._tell(asker, 0)
 
@@ -176,19 +175,29 @@ class Leading:
 
     def offered(self, peer: int, message: Offer) -> None:
         """Order a follower's pack."""
-        replica = self.replica
         asked = peer, message.token
-        index = self._orders.get(asked, 0)
-        if not index and message.term == replica.term and self.handover is None:
-            change = change_of(message.payload)
-            if change is not None:
-                index = self._change(0, message.payload, change)
-            elif replica.config.is_pack(message.payload):
-                index = self.propose(0, message.payload)
-            self._orders[asked] = index
+        if asked not in self._orders:
+            self._orders[asked] = self._order(message)
             if len(self._orders) > ORDERS_MAX:
                 del self._orders[next(iter(self._orders))]
-        replica.send(peer, Taken(replica.term, message.token, index))
+        self.answer(peer, message)
+
+    def answer(self, peer: int, message: Offer) -> None:
+        """Say what became of an offer: one that comes twice is told the same, whoever leads now."""
+        index = self._orders.get((peer, message.token), 0)
+        self.replica.send(peer, Taken(self.replica.term, message.token, index))
+
+    def _order(self, message: Offer) -> int:
+        """Return where an offer is in the log now; 0 if it is refused."""
+        replica = self.replica
+        if message.term != replica.term or self.handover is not None:
+            return 0
+        change = change_of(message.payload)
+        if change is not None:
+            return self._change(0, message.payload, change)
+        if replica.config.is_pack(message.payload):
+            return self.propose(0, message.payload)
+        return 0
 
     def change(self, given: ChangeMember) -> None:
         """Change the membership, or refuse to."""

@@ -10,7 +10,6 @@ by one, and what a disk must not forget; tier 1's truth, or a client that waits,
 from collections.abc import Generator, Sequence
 from random import Random
 
-from net.raft import own
 from net.raft.engine import RaftEngine
 from net.raft.followers import Follower
 from net.raft.following import Following
@@ -127,6 +126,7 @@ def journal_loses_its_last_record() -> Generator[None]:
         timeout_ms=400,
         end_ms=21_000,
         link_ms=20,
+        pack_bytes=1,
     ),
 )
 def raft_truncates_without_a_conflict() -> Generator[None]:
@@ -146,7 +146,6 @@ def raft_truncates_without_a_conflict() -> Generator[None]:
     # Each answer that logs differ has a leader begin anew, entry by entry: else nothing comes a
     # second time without all that is behind it.
     with (
-        swapped(own, "MESSAGE_BYTES", 1),
         swapped(Own, "append", whole),
         swapped(Follower, "rewinds", anew),
     ):
