@@ -461,21 +461,17 @@ class StreamSockets:
             return False
         if self._wakes or self._new or self._clock.monotonic_us() >= until_us:
             return True
-        touched = self._touched
-        return bool(touched) and any(self._links[handle].ready() for handle in touched)
+        return any(self._links[handle].ready() for handle in self._touched)
 
     def _is_over(self) -> bool:
         return self.reactor is not None and self.reactor.is_over
 
     def _arm(self, until_us: int) -> None:
         due_us = self._clock.world_us(until_us)
-        if self._timer_us is None or due_us < self._timer_us or self._timer_us <= self._now_us:
+        timer_us = self._timer_us
+        if timer_us is None or due_us < timer_us or timer_us <= self._world.now_us:
             self._timer_us = due_us
             self._world.at(due_us, partial(self._fire, due_us))
-
-    @property
-    def _now_us(self) -> int:
-        return self._world.now_us
 
     def _fire(self, due_us: int) -> None:
         if self._timer_us == due_us:
@@ -490,8 +486,7 @@ class StreamSockets:
 
     def _aborted(self, _: RaiseCancelT) -> Abort:
         if self._is_turning:
-            # It hears of it behind the turn.
-            self._is_aborted = True
+            self._is_aborted = True  # It hears of it behind the turn.
             return Abort.FAILED
         self._task = None
         return Abort.SUCCEEDED
