@@ -156,6 +156,8 @@ class PerfectEngine(FixedMembership):
                 self._installed(given.index)
             case raft.Transfer() | raft.ChangeMember() | raft.Tick():
                 pass
+            case raft.Receive() | raft.Persisted():
+                raise AssertionError("taken before")
 
     def _obey_ledger(self) -> None:
         if (term := self._ledger.term_of(self._me, self.term)) > self.term:

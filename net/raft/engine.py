@@ -213,10 +213,12 @@ class RaftEngine:
         follower.is_linked = up
         follower.has_new_link(replica.now_ms)
         (self._linked.add if up else self._linked.discard)(peer)
-        if replica.inner.is_leader:
-            (self._leading.linked if up else self._leading.leaves)(peer)
-        elif up:
-            self._following.linked_again(peer)
+        if up:
+            self._leading.linked(peer)
+            if not replica.inner.is_leader:
+                self._following.linked_again(peer)
+        elif replica.inner.is_leader:
+            self._leading.leaves(peer)
         elif peer == replica.leader:
             self._following.lose_offered()
             if replica.config.hurries:

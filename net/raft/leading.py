@@ -53,7 +53,7 @@ class Leading:
     _tokens: dict[int, int] = field(factory=dict[int, int])
     """Own proposals in this log: index -> token."""
     _orders: dict[tuple[int, int], int] = field(factory=dict[tuple[int, int], int])
-    """What was offered lately: (member, token) -> index, or 0. It may come twice."""
+    """What was ordered lately: (member, token) -> index. It may be offered twice."""
     _leaving: dict[int, int] = field(factory=dict[int, int])
     """Removed members that are to hear of it: member -> where the removal is in the log."""
     _asked_ms: int = 0
@@ -174,10 +174,10 @@ class Leading:
         return index
 
     def offered(self, peer: int, message: Offer) -> None:
-        """Order a follower's pack."""
+        """Order a follower's pack. One that was refused may be offered again, under its token."""
         asked = peer, message.token
-        if asked not in self._orders:
-            self._orders[asked] = self._order(message)
+        if asked not in self._orders and (index := self._order(message)):
+            self._orders[asked] = index
             if len(self._orders) > ORDERS_MAX:
                 del self._orders[next(iter(self._orders))]
         self.answer(peer, message)

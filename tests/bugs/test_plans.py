@@ -15,6 +15,8 @@ The rule of this file: a plan is a file beside it and needs no generator, so it 
                                campaigned again, and nobody else could be elected over so long a log
     answer_of_another_life     a leader answered at last what a member had asked before it
                                crashed, and so answered what it asked under that number now
+    offer_of_another_life      a leader answered the first offer of a member's new life with what it
+                               had ordered for the old one, and nothing was ever proposed
     stalls_that_overlap        the simulator let a clock stand still for the sum of its stalls, long
                                after all was healed
 
