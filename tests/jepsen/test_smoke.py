@@ -46,7 +46,9 @@ def test_three_members_pass_while_they_are_killed_and_cut_apart(tmp_path: Path) 
 
 def begun(out: Path) -> tuple[subprocess.Popen[str], str]:
     """Start a run and wait until its members are at work; its process and its name."""
-    command = [*TRINE, "run", "--time=60", "--nemesis=kill", f"--out={out}"]
+    # Where these tests are a job in the background, SIGINT is ignored, and by their children too.
+    heard = ["env", "--default-signal=INT"]
+    command = [*heard, *TRINE, "run", "--time=60", "--nemesis=kill", f"--out={out}"]
     run = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, env={
         **os.environ, "PYTHONUNBUFFERED": "1"
     })  # fmt: skip
