@@ -7,6 +7,7 @@ it has.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from time import perf_counter_ns
 from typing import Any, Protocol
 
@@ -168,14 +169,13 @@ class ClientPort:
 
     def close(self) -> None:
         """End the helper threads; what was being synced is synced."""
-        self._maintenance.close()
-        if self._syncer is not None:
-            self._syncer.close()
-        if self._jobs is not None:
-            self._jobs.close()
-        if self._peers is not None:
-            # No job of theirs runs any more: what it reads can be closed.
-            self._peers.close()
+        with ExitStack() as ends:
+            if self._peers is not None:
+                # Last: no job of theirs runs any more, so what it reads can be closed.
+                ends.callback(self._peers.close)
+            for helper in (self._jobs, self._syncer, self._maintenance):
+                if helper is not None:
+                    ends.callback(helper.close)
 
     # The reactor's application.
 
