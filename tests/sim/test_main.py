@@ -72,7 +72,10 @@ def test_what_cannot_be_meant_is_refused_with_a_sentence(
         (("run", "--seeds", "0"), "0 is not in the range x>=1"),
         (("run", "--tier", "3"), "3 is not in the range 1<=x<=2"),
         (("run", "--minutes", "-1"), "-1.0 is not in the range x>0"),
-        (("run", "--engine", "paxos"), "'paxos' is not one of 'perfect', 'raft', 'pysyncobj', 'local'"),
+        (
+            ("run", "--engine", "paxos"),
+            "'paxos' is not one of 'perfect', 'raft', 'pysyncobj', 'local'",
+        ),
         (("diff", "first", "a", "b"), "'first' is not a valid integer"),
         (("check", "nowhere.jsonl"), "File 'nowhere.jsonl' does not exist"),
     ],
