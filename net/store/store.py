@@ -103,6 +103,7 @@ class Store:
         self._meta = facts
         self._side: Database | None = None
         self._checkpointing = threading.Lock()
+        self._is_closed = False
         self._frames = _Frames()
         self._found_wal = False
         database.on_commit(self._frames.committed)
@@ -267,12 +268,15 @@ class Store:
     def checkpoint(self, *, truncate: bool = False) -> int:
         """Move the WAL into the database file; return the durable applied index afterwards.
 
-        PASSIVE, in any thread, beside writes. With `truncate` it also empties the WAL, on the
-        owner's thread; a foreign reader may prevent that, and then it is simply not empty yet.
+        PASSIVE, in any thread, beside writes; 0 once it is closed. With `truncate` it also empties
+        the WAL, on the owner's thread; a foreign reader may prevent that: then it is not empty yet.
         Raises DiskFull where the database file cannot grow: all is kept, in the WAL.
         """
         if self._checkpointing.acquire(blocking=False):
             try:
+                if self._is_closed:
+                    # A received snapshot took its place while this waited for its thread.
+                    return 0
                 # Busy is a reader or a checkpoint of another process. Nothing depends on this
                 # attempt: the next one finds the same frames.
                 with disk_errors(self.path), suppress(apsw.BusyError):
@@ -381,6 +385,7 @@ class Store:
         Where the disk is full the WAL stays, and belongs to the file as before.
         """
         with self._checkpointing, suppress(DiskFull), disk_errors(self.path):
+            self._is_closed = True
             if self._side is not None:
                 self._side.close()
                 self._side = None

@@ -37,3 +37,9 @@ def test_disks_of_a_majority_are_never_damaged_however_members_come_and_go() -> 
     """Two disks of five were damaged, one sound member was removed, and nobody could lead."""
     plan = read_plan(Path(__file__).parent / "whole_plans" / "damage_after_a_removal.jsonl")
     assert not attempt(plan, tier=2).found
+
+
+def test_a_checkpoint_behind_the_switch_to_a_received_snapshot_moves_nothing() -> None:
+    """It waited for its thread, met a store that was closed meanwhile, and ended the member."""
+    plan = read_plan(Path(__file__).parent / "whole_plans" / "checkpoint_behind_a_switch.jsonl")
+    assert not attempt(plan, tier=2).found
