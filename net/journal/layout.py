@@ -130,7 +130,7 @@ class Header(NamedTuple):
     """The first bytes of a segment in use.
 
     `base_index` and `base_term` are those of the last pack before the segment. `made_blocks` is how
-    long the file was when it was taken into use, in blocks of 512 bytes; 0 where that was not noted.
+    long the file was when it was taken into use, in blocks of 512 bytes; 0: not noted.
     """
 
     number: int

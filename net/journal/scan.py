@@ -185,9 +185,7 @@ def _check_readable(header: Header, path: str) -> None:
         )
 
 
-def _cut_off(
-    image: _Image, header: Header | None, number: int, path: str
-) -> JournalDamaged | None:
+def _cut_off(image: _Image, header: Header | None, number: int, path: str) -> JournalDamaged | None:
     """A file gets its name when all its blocks are durable: what is shorter was cut off."""
     made_blocks = header.made_blocks if header is not None and header.number == number else 1
     made_bytes = made_blocks * BLOCK_BYTES
