@@ -376,6 +376,7 @@ class Tier2Cluster(Disks):
         world, options = self.world, self.options
         chance = world.chance(f"member/{number}")
         pace = Pace(
+            apply_commands=options.apply_commands,
             flush_rows=chance.choice((1, 16, 256)),
             flush_delay_ms=chance.choice((0, 50, 500)),
             checkpoint_bytes=chance.choice((0, 16 << 10, 128 << 10)),
