@@ -142,6 +142,7 @@ class Member:
             cast(Store, disk.store),  # it has what the driver uses of one
             self._metrics,
             Pace(
+                apply_commands=options.apply_commands,
                 flush_rows=64,
                 flush_delay_ms=300,
                 checkpoint_bytes=options.snapshot_entries or NEVER_US,
