@@ -9,10 +9,9 @@ from collections import deque
 from core import inputs
 from core.effects import AskLeader, Reply
 from core.inputs import Input
-from core.tuples import new
 from net import replicator as raft
 from net.questions import Remote, decode_answer, decode_question, encode_answer, encode_question
-from net.turns import ASK, RAFT, TELL, Io, PeerMessage
+from net.turns import ASK, TELL, Io, PeerMessage
 
 
 class Correspondence:
@@ -56,11 +55,9 @@ class Correspondence:
         question = encode_question(effect.number, effect.query)
         io.sends.append(PeerMessage(effect.leader, ASK, question))
 
-    def heard(self, given: PeerMessage) -> raft.Receive | Input | None:
-        """Return what a message is: the engine's, a question, an answer; None for neither."""
+    def heard(self, given: PeerMessage) -> Input | None:
+        """Return what a message that is not the engine's is: a question or an answer, or None."""
         peer, channel, data = given
-        if channel == RAFT:
-            return new(raft.Receive, (peer, data))
         if channel == ASK:
             number, query = decode_question(data)
             self.asked += 1

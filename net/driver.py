@@ -150,7 +150,7 @@ class Driver:
             self._perform(reads, now_ms)
         if now_ms >= self._tick_at_ms:
             self._tick(now_ms)
-        if self._reads or self.packs.has_any():
+        if self._reads or (packs := self.packs).waiting or packs.changes or packs.held:
             self._propose_batch(now_ms)
         if self._raft_inputs:
             self._step_engine(now_ms)
@@ -162,7 +162,7 @@ class Driver:
             self._perform(effects, now_ms)
             self._had_work = node.has_work()
         self._keep_house(now_ms)
-        if self._unsynced and not self._unsynced.is_syncing:
+        if self._unsynced.waiting and not self._unsynced.is_syncing:
             self._unsynced.ask(io, is_awaited=self._awaits_disk())
         if self._letters.asked:
             self._letters.tell(io)
@@ -256,38 +256,38 @@ class Driver:
             inputs = self._raft_inputs
             self._raft_inputs = []
             out = self.engine.step(now_ms, inputs)
+            persists, sends, applies, read_ready, resolved = out[:5]
+            role, self._engine_due_ms, read_lost, snapshots, install, transferred = out[5:]
             refused = 0
-            for persist in out.persist:
+            for persist in persists:
                 if not self._persist(persist, refused):
                     refused = refused or persist.sequence
-            for peer, data, after in out.send:
+            for peer, data, after in sends:
                 if not refused or after < refused:
                     letters.send(io, new(PeerMessage, (peer, RAFT, data)), after)
-            if out.install is not None:
-                self._install(out.install)
-            for outcome in out.resolved:
+            if install is not None:
+                self._install(install)
+            for outcome in resolved:
                 self._resolved(outcome, now_ms)
-            if out.role is not None:
-                lead: Input = core_inputs.Deposed(out.role.term, out.role.leader)
-                if out.role.is_leader:
-                    lead = core_inputs.Elected(out.role.term)
+            if role is not None:
+                lead: Input = core_inputs.Deposed(role.term, role.leader)
+                if role.is_leader:
+                    lead = core_inputs.Elected(role.term)
                 late = core_inputs.Refused(self.packs.outdated(), disk_full=False)
                 self._perform(chain(self.node.step(late), self.node.step(lead)), now_ms)
-            if out.apply:
-                self._backlog.add(out.apply)
+            if applies:
+                self._backlog.add(applies)
                 self._apply_some(now_ms)
-            for token, index in out.read_ready:
+            for token, index in read_ready:
                 began_us = self.clock_us()
                 effects = self.node.step(ReadReady(token, index))
                 count_reads(self.metrics, effects, self.clock_us() - began_us)
                 self._perform(effects, now_ms)
-            for token in out.read_lost:
+            for token in read_lost:
                 self._perform(self.node.step(core_inputs.ReadLost(token)), now_ms)
-            if out.send_snapshot:
-                self._io.snapshots += out.send_snapshot
-            if out.transferred:
-                self._io.transferred += out.transferred
-            self._engine_due_ms = out.next_deadline_ms
+            if snapshots or transferred:
+                io.snapshots += snapshots
+                io.transferred += transferred
             self._received.judged()
 
     def _persist(self, persist: raft.Persist, refused: int) -> bool:
@@ -393,10 +393,10 @@ class Driver:
         self._perform(self.node.step(core_inputs.Linked(peer, up)), self.node.now_ms)
 
     def _hear(self, given: PeerMessage) -> None:
-        heard = self._letters.heard(given)
-        if isinstance(heard, raft.Receive):
-            self._raft_inputs.append(heard)
-        elif heard is not None:
+        peer, channel, data = given
+        if channel == RAFT:
+            self._raft_inputs.append(new(raft.Receive, (peer, data)))
+        elif (heard := self._letters.heard(given)) is not None:
             self._perform(self.node.step(heard), self.node.now_ms)
 
     def _tell_engine(self, given: SnapshotGone | LeadershipTo) -> None:
@@ -470,15 +470,16 @@ class Driver:
 
     def _next_deadline(self, now_ms: int) -> int:
         tick_at = self._last_tick_ms + TICK_MS
-        if self._pace.idle_ms > TICK_MS:
-            tick_at = max(tick_at, self._due_ms())
+        if self._pace.idle_ms > TICK_MS and (due_ms := self._due_ms()) > tick_at:
+            tick_at = due_ms
         self._has_stepped = False
         self._tick_at_ms = tick_at
         deadline = tick_at
         due = self.buffer.due_at_ms()
-        if due is not None and not (self._hold_flushes or self._checkpoints.is_emptying):
-            deadline = min(deadline, due)
-        return max(deadline, now_ms)
+        is_held = self._hold_flushes or self._checkpoints.is_emptying
+        if due is not None and due < deadline and not is_held:
+            deadline = due
+        return deadline if deadline > now_ms else now_ms
 
     def _due_ms(self) -> int:
         """Return when time alone has something to do for core or engine, or looks once more."""

@@ -112,19 +112,18 @@ class StoreBuffer:
 
     def is_due(self, now_ms: int) -> bool:
         """Whether it is time to write: enough rows, or waiting long enough."""
-        if now_ms < self._not_before_ms:
-            return False
-        if self._sealed or self._is_full():
-            return True
-        return self._since_ms is not None and now_ms - self._since_ms >= self._delay_ms()
+        due = self.due_at_ms()
+        return due is not None and now_ms >= due
 
     def due_at_ms(self) -> int | None:
-        """Return when `is_due` turns true by time alone."""
-        if self._sealed:
+        """Return when `is_due` turns true by time alone, or since when it is; None for never."""
+        since_ms = self._since_ms
+        if self._sealed or (since_ms is not None and len(self._changes) >= self._pace.flush_rows):
             return self._not_before_ms
-        if self._since_ms is None:
+        if since_ms is None:
             return None
-        return max(self._since_ms + self._delay_ms(), self._not_before_ms)
+        due = since_ms + self._delay_ms()
+        return due if due > self._not_before_ms else self._not_before_ms
 
     def wait(self, now_ms: int) -> None:
         """Take note of a turn in which the store must keep still: end a batch that is full.

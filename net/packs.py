@@ -47,12 +47,12 @@ class Packs:
 
     __slots__ = (
         "_again_ms",
-        "_held",
         "_origin",
         "_own",
         "_since_ms",
         "_tokens",
         "changes",
+        "held",
         "patience_ms",
         "verify",
         "waiting",
@@ -67,7 +67,7 @@ class Packs:
         """Commands that go in packs of their own: Raft sees what they change."""
         self.verify = False
         """Decode even own packs, and compare."""
-        self._held: list[Propose] = []
+        self.held: list[Propose] = []
         """What waits for a leader."""
         self._since_ms: dict[int, int] = {}
         """Since when what has waited for one did so first, by sequence."""
@@ -79,15 +79,11 @@ class Packs:
         self._tokens: dict[int, int] = {}
         """Which of them each token of a proposal names."""
 
-    def has_any(self) -> bool:
-        """Whether anything waits: for a pack, or for a leader."""
-        return bool(self.waiting or self.changes or self._held)
-
     def hold(self, now_ms: int) -> None:
         """Keep what waits for a leader."""
         for effect in self.waiting:
             self._since_ms.setdefault(effect.sequence, now_ms)
-        self._held += self.waiting
+        self.held += self.waiting
         self.waiting = []
 
     def late(self, now_ms: int) -> list[int]:
@@ -95,11 +91,11 @@ class Packs:
         since_ms = self._since_ms
         late = [
             each.sequence
-            for each in self._held
+            for each in self.held
             if now_ms - since_ms[each.sequence] >= self.patience_ms
         ]
         if late:
-            self._held = [each for each in self._held if each.sequence not in late]
+            self.held = [each for each in self.held if each.sequence not in late]
             self._forget(late)
         return late
 
@@ -117,15 +113,15 @@ class Packs:
         for (origin, sequence), command in own.commands:
             self._since_ms.setdefault(sequence, now_ms)
             payload = encode((origin, sequence), command)
-            self._held.append(Propose(sequence, payload, command))
+            self.held.append(Propose(sequence, payload, command))
         self._again_ms = now_ms + AGAIN_MS
         return True
 
     def release(self, now_ms: int) -> None:
         """There is a leader: what was held waits for a pack again, in order."""
-        if self._held and now_ms >= self._again_ms:
-            self.waiting = self._held + self.waiting
-            self._held = []
+        if self.held and now_ms >= self._again_ms:
+            self.waiting = self.held + self.waiting
+            self.held = []
 
     def make(self) -> Iterator[raft.Propose]:
         """Make packs of all that waits."""

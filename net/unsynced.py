@@ -15,10 +15,10 @@ LONE_BYTES_MAX = 4_096
 class Unsynced:
     """Batches on their way to the disk. One owner: the driver."""
 
-    __slots__ = ("_size_bytes", "_waiting", "appended", "is_syncing")
+    __slots__ = ("_size_bytes", "appended", "is_syncing", "waiting")
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[int, int, Callable[[], None] | None]] = deque()
+        self.waiting: deque[tuple[int, int, Callable[[], None] | None]] = deque()
         """(batch, the engine's sequence or 0, what waits for it)."""
         self._size_bytes = 0
         """Of the batches that no sync was asked for."""
@@ -30,18 +30,14 @@ class Unsynced:
         self, sequence: int, then: Callable[[], None] | None = None, *, size_bytes: int = 0
     ) -> None:
         """The newest batch is the engine's of a sequence, or something else waits for it."""
-        self._waiting.append((self.appended, sequence, then))
+        self.waiting.append((self.appended, sequence, then))
         self._size_bytes += size_bytes
-
-    def __len__(self) -> int:
-        """How many batches there are."""
-        return len(self._waiting)
 
     def ask(self, io: Io, *, is_awaited: bool) -> None:
         """Ask for a sync of what there is; `is_awaited` if something follows from it here."""
         self.is_syncing = True
         io.sync = self.appended
-        io.is_lone = len(self._waiting) == 1 and self._size_bytes <= LONE_BYTES_MAX
+        io.is_lone = len(self.waiting) == 1 and self._size_bytes <= LONE_BYTES_MAX
         io.is_awaited = is_awaited
         self._size_bytes = 0
 
@@ -49,6 +45,6 @@ class Unsynced:
         """Everything up to a batch is durable: return the (sequence, what waits) of each."""
         self.is_syncing = False
         done: list[tuple[int, Callable[[], None] | None]] = []
-        while self._waiting and self._waiting[0][0] <= batch:
-            done.append(self._waiting.popleft()[1:])
+        while self.waiting and self.waiting[0][0] <= batch:
+            done.append(self.waiting.popleft()[1:])
         return done

@@ -15,6 +15,8 @@ In datagram mode there are no connections: messages are dropped, doubled and ove
 engines that say they stand it.
 """
 
+from functools import partial
+from random import Random
 from typing import NamedTuple, Protocol
 
 from attrs import define, field
@@ -62,9 +64,25 @@ class _Packet(NamedTuple):
 
 
 @define
+class _Link:
+    """The connection of two members."""
+
+    epoch: int = 0
+    is_up: bool = False
+    is_wanted: bool = False
+    """An attempt to connect is under way."""
+
+
+@define(eq=False)
 class _Way:
     """One direction between two members."""
 
+    source: int
+    target: int
+    name: int
+    """What notes say of it: see `sim.world.LINK`."""
+    link: _Link
+    chance: Random
     holds: int = 0
     losses: int = 0
     delays_us: list[int] = field(factory=list[int])
@@ -76,16 +94,6 @@ class _Way:
     """What waits for its turn on a wire with a rate."""
     is_draining: bool = False
     held: list[_Packet] = field(factory=list[_Packet])
-
-
-@define
-class _Link:
-    """The connection of two members."""
-
-    epoch: int = 0
-    is_up: bool = False
-    is_wanted: bool = False
-    """An attempt to connect is under way."""
 
 
 class Network:
@@ -101,9 +109,7 @@ class Network:
         self.messages = 0
         self._ports: dict[int, Port] = {}
         self._links = {(a, b): _Link() for b in range(size) for a in range(b)}
-        self._ways = {(a, b): _Way() for a in range(size) for b in range(size) if a != b}
-        self._ids = {way: way[0] * LINK + way[1] for way in self._ways}
-        self._chances = {(a, b): world.chance(f"net/{a}>{b}") for a, b in self._ways}
+        self._ways = {(a, b): self._way(a, b) for a in range(size) for b in range(size) if a != b}
 
     # Members.
 
@@ -130,19 +136,18 @@ class Network:
 
     def send(self, source: int, target: int, data: object, *, size: int, what: str) -> None:
         """Send a message; without a connection it is lost."""
-        link = self._link(source, target)
-        world = self.world
-        self.messages += 1
-        number = self.messages
-        world.note(SEND, NET, self._ids[source, target], number, size, what)
+        way = self._ways[source, target]
+        link = way.link
+        self.messages = number = self.messages + 1
+        self.world.note(SEND, NET, way.name, number, size, what)
         if not link.is_up:
-            world.note(DROP, NET, self._ids[source, target], number, "no connection")
+            self.world.note(DROP, NET, way.name, number, "no connection")
             return
         packet = new(_Packet, (link.epoch, number, data, size))
-        if self.datagrams and (noise := self._noise(source, target)) is not None:
-            self._send_noisily(source, target, packet, noise)
+        if self.datagrams and way.noises:
+            self._send_noisily(way, packet, way.noises[-1])
         else:
-            self._forward(source, target, packet)
+            self._forward(way, packet)
 
     # Faults: each call of one of the first five takes a grip, which the same call lets go of.
 
@@ -157,7 +162,7 @@ class Network:
         elif not way.holds:
             held, way.held = way.held, []
             for packet in held:
-                self._forward(source, target, packet)
+                self._forward(way, packet)
             self._want(source, target)
 
     def lose(self, source: int, target: int, *, on: bool) -> None:
@@ -177,7 +182,7 @@ class Network:
         if not way.rates:
             queue, way.queue = way.queue, []
             for packet in queue:
-                self._forward(source, target, packet)
+                self._forward(way, packet)
 
     def noise(self, source: int, target: int, noise: Noise, *, on: bool) -> None:
         """Lose, double and swap datagrams."""
@@ -206,41 +211,39 @@ class Network:
 
     # How messages travel.
 
+    def _way(self, source: int, target: int) -> _Way:
+        chance = self.world.chance(f"net/{source}>{target}")
+        name = source * LINK + target
+        return _Way(source, target, name, self._link(source, target), chance)
+
     def _link(self, a: int, b: int) -> _Link:
         return self._links[(a, b) if a < b else (b, a)]
 
     def _forward(
-        self,
-        source: int,
-        target: int,
-        packet: _Packet,
-        *,
-        early: bool = False,
-        has_left: bool = False,
+        self, way: _Way, packet: _Packet, *, early: bool = False, has_left: bool = False
     ) -> None:
-        way = self._ways[source, target]
         if way.losses:
-            self.world.note(DROP, NET, self._ids[source, target], packet.number, "half-open")
+            self.world.note(DROP, NET, way.name, packet.number, "half-open")
             return
         if way.holds:
             way.held.append(packet)
             return
         if way.rates and not has_left:
             way.queue.append(packet)
-            self._drain(source, target)
+            self._drain(way)
             return
-        now = self.world.now_us
-        chance = self._chances[source, target]
-        arrival = now + self.delay_us // 2 + int(chance.random() * self.delay_us)
+        chance, delay_us = way.chance, self.delay_us
+        arrival = self.world.now_us + delay_us // 2 + int(chance.random() * delay_us)
         for mean in way.delays_us:
             arrival += int(chance.expovariate(1.0) * mean)
         if not early:
-            arrival = way.last_us = max(arrival, way.last_us + 1)
-        self.world.at(arrival, lambda: self._arrive(source, target, packet))
+            if arrival <= way.last_us:
+                arrival = way.last_us + 1
+            way.last_us = arrival
+        self.world.at(arrival, partial(self._arrive, way, packet))
 
-    def _drain(self, source: int, target: int) -> None:
+    def _drain(self, way: _Way) -> None:
         """Let the first message of the queue leave once the wire has taken it."""
-        way = self._ways[source, target]
         if way.is_draining or not way.queue:
             return
         way.is_draining = True
@@ -250,36 +253,33 @@ class Network:
             way.is_draining = False
             if way.queue and way.queue[0] is first:
                 del way.queue[0]
-                self._forward(source, target, first, has_left=True)
-            self._drain(source, target)
+                self._forward(way, first, has_left=True)
+            self._drain(way)
 
         rate = max(1, min(way.rates, default=1_000_000))
         self.world.after_us(first.size * 1_000_000 // rate, leave)
 
-    def _arrive(self, source: int, target: int, packet: _Packet) -> None:
-        if packet.epoch != self._link(source, target).epoch:
-            self.world.note(DROP, NET, self._ids[source, target], packet.number, "old connection")
+    def _arrive(self, way: _Way, packet: _Packet) -> None:
+        epoch, number, data, _ = packet
+        if epoch != way.link.epoch:
+            self.world.note(DROP, NET, way.name, number, "old connection")
             return
-        way = self._ways[source, target]
         if way.holds:
             way.held.append(packet)
             return
-        self.world.tell(RECV, NET, self._ids[source, target], packet.number)
-        self._ports[target].arrived(source, packet.data)
+        if self.world.is_traced:
+            self.world.tell(RECV, NET, way.name, number)
+        self._ports[way.target].arrived(way.source, data)
 
-    def _noise(self, source: int, target: int) -> Noise | None:
-        noises = self._ways[source, target].noises
-        return noises[-1] if noises else None
-
-    def _send_noisily(self, source: int, target: int, packet: _Packet, noise: Noise) -> None:
-        chance = self._chances[source, target]
+    def _send_noisily(self, way: _Way, packet: _Packet, noise: Noise) -> None:
+        chance = way.chance
         if chance.random() * 100 < noise.drop:
-            self.world.note(DROP, NET, self._ids[source, target], packet.number, "noise")
+            self.world.note(DROP, NET, way.name, packet.number, "noise")
             return
         early = chance.random() * 100 < noise.swap
-        self._forward(source, target, packet, early=early)
+        self._forward(way, packet, early=early)
         if chance.random() * 100 < noise.twice:
-            self._forward(source, target, packet)
+            self._forward(way, packet)
 
     # How connections come and go.
 
@@ -289,7 +289,7 @@ class Network:
         if link.is_up or link.is_wanted or not self._can_connect(a, b):
             return
         link.is_wanted = True
-        chance = self._chances[min(a, b), max(a, b)]
+        chance = self._ways[min(a, b), max(a, b)].chance
         delay_us = TOLD_US + int(chance.random() * (CONNECT_US - TOLD_US))
         self.world.after_us(delay_us, lambda: self._connect(a, b))
 
@@ -329,7 +329,7 @@ class Network:
             if self._ports.get(member) is port:
                 port.link_down(peer)
 
-        self.world.after_us(int(self._chances[peer, member].random() * TOLD_US), tell)
+        self.world.after_us(int(self._ways[peer, member].chance.random() * TOLD_US), tell)
 
     def _give_up(self, source: int, target: int, epoch: int) -> None:
         link = self._link(source, target)

@@ -59,8 +59,7 @@ class PerfectEngine(FixedMembership):
         self._offered: dict[int, None] = {}  # own proposals that are with the leader
         self._lost_leader = False
         self._greetings: list[int] = []
-        self._now_ms = 0
-        self._installing = 0
+        self._now_ms = self._installing = 0
         self._owed_ms = _NEVER_MS  # when to write the term again that a full disk refused
         self._out = Gathered()
         self.role = self._role = Role(self.term, 0, False)  # made anew where its parts change
@@ -80,13 +79,17 @@ class PerfectEngine(FixedMembership):
             self._persist([])
         if self._greetings:
             self._greet()
+        due_ms = self._owed_ms
         if self.is_leader:
-            self._begin_rounds()
+            if self._rounds.held:
+                self._begin_rounds()
             self._replicate()
-        self._hand_out()
+            due_ms = min(due_ms, self._retry_at_ms())
+        if self._applied != self.commit_index and not self._installing:
+            self._hand_out()
         if self.role is not self._role and self.role != self._role:
             self._role = out.role = self.role
-        return out.whole(self._next_deadline_ms())
+        return out.whole(None if due_ms == _NEVER_MS else due_ms)
 
     # What the ledger sees.
 
@@ -219,10 +222,9 @@ class PerfectEngine(FixedMembership):
 
     def _begin_rounds(self) -> None:
         """Begin one round for all reads that wait, once this term has committed something."""
-        rounds = self._rounds
-        if not rounds.held or self._log.term_at(self.commit_index) != self.term:
+        if self._log.term_at(self.commit_index) != self.term:
             return
-        number = rounds.begin(self.commit_index, self._me)
+        number = self._rounds.begin(self.commit_index, self._me)
         if not self._peers:
             self._confirm(self._me, number)
         for peer in self._peers:
@@ -472,8 +474,6 @@ class PerfectEngine(FixedMembership):
 
     def _hand_out(self) -> None:
         """Hand out what is committed and durable here."""
-        if self._installing or self._applied == self.commit_index:
-            return
         upto = min(self.commit_index, self._log.durable)
         while self._applied < upto:
             self._applied += 1
@@ -491,10 +491,10 @@ class PerfectEngine(FixedMembership):
     def _tell_match(self, peer: int, match: int) -> None:
         self._ack(peer, match, after=self._sequence if self._log.has_unsynced else 0)
 
-    def _next_deadline_ms(self) -> int | None:
-        due_ms = self._owed_ms
-        if self.is_leader:
-            for each in self._peers.values():
-                if each.is_linked and self._waits_for(each):
-                    due_ms = min(due_ms, each.heard_ms + RETRY_MS)
-        return None if due_ms == _NEVER_MS else due_ms
+    def _retry_at_ms(self) -> int:
+        """Return when a leader tries again with somebody."""
+        due_ms = _NEVER_MS
+        for each in self._peers.values():
+            if each.is_linked and each.heard_ms + RETRY_MS < due_ms and self._waits_for(each):
+                due_ms = each.heard_ms + RETRY_MS
+        return due_ms

@@ -67,7 +67,8 @@ class World:
         self.marks: Counter[str] = Counter()
         """How often each thing happened that a batch of runs must have met sometimes."""
         self.lines: list[str] = []
-        self._trace = trace
+        self.is_traced = trace
+        """Whether lines are kept."""
         self._heap: list[tuple[int, int, Call]] = []
         self._sequence = 0
         self._streams: dict[str, Random] = {}
@@ -84,11 +85,13 @@ class World:
 
     def after(self, delay_ms: float, call: Call) -> None:
         """Have something happen so many milliseconds from now."""
-        self.at(self.now_us + int(delay_ms * 1000), call)
+        self.after_us(int(delay_ms * 1000), call)
 
     def after_us(self, delay_us: int, call: Call) -> None:
         """Have something happen so many microseconds from now."""
-        self.at(self.now_us + delay_us, call)
+        self._sequence = sequence = self._sequence + 1
+        due_us = self.now_us + delay_us if delay_us > 0 else self.now_us
+        heappush(self._heap, (due_us, sequence, call))
 
     def run_until(self, end_us: int) -> None:
         """Let everything happen that is due up to a time, and make it that time."""
@@ -126,12 +129,12 @@ class World:
         gathered.append((self.now_us, kind.number, member, values))
         if len(gathered) > _GATHERED_MAX:
             self._settle()
-        if self._trace:
+        if self.is_traced:
             self.tell(kind, member, *values)
 
     def tell(self, kind: Kind, member: int, *values: int | str) -> None:
         """Have a line, if lines are kept, of what the digest shows by what follows from it."""
-        if self._trace:
+        if self.is_traced:
             facts = " ".join(map(_fact, kind.fields, values))
             self.lines.append(f"{self.now_us} {_name_of(member)} {kind.name} {facts}".rstrip())
 
