@@ -105,6 +105,7 @@ class Driver:
         self._tick_at_ms = 0
         self._engine_due_ms: int | None = None
         self._node_due_ms: int | None = None
+        self._store_due_ms: int | None = None
         self._has_stepped = self._had_work = True
         """Whether the node took anything in this turn, and had more to do after the last one."""
         self._letters = Correspondence()
@@ -439,22 +440,24 @@ class Driver:
     # Housekeeping, in slices.
 
     def _keep_house(self, now_ms: int) -> None:
+        self._store_due_ms = None
         if self._hold_flushes or self._checkpoints.is_emptying:
             self.buffer.wait(now_ms)
-        elif self.buffer.is_due(now_ms):
-            self._flush_some(now_ms)
-            if (checkpoint := self._checkpoints.begin(self.store)) is not None:
-                self._io.jobs.append(checkpoint)
+        elif (due := self.buffer.due_at_ms()) is not None:
+            self._store_due_ms = due if now_ms < due else self._flush_some(now_ms)
         self.journal.spare_room(self.disk_full)
         if self.journal.wants_preparation and not self._preparing:
             self._preparing = True
             self._io.jobs.append(Job("prepare", self.journal.prepare_next))
 
-    def _flush_some(self, now_ms: int) -> None:
+    def _flush_some(self, now_ms: int) -> int | None:
         try:
             self.buffer.flush_some(self.store, now_ms)
         except DiskFull:
             self._note_full()
+        if (checkpoint := self._checkpoints.begin(self.store)) is not None:
+            self._io.jobs.append(checkpoint)
+        return None if self._checkpoints.is_emptying else self.buffer.due_at_ms()
 
     def _job_done(self, done: JobDone) -> None:
         if done.kind == "checkpoint":
@@ -472,21 +475,18 @@ class Driver:
         tick_at = self._last_tick_ms + TICK_MS
         if self._pace.idle_ms > TICK_MS and (due_ms := self._due_ms()) > tick_at:
             tick_at = due_ms
-        self._has_stepped = False
-        self._tick_at_ms = tick_at
-        deadline = tick_at
-        due = self.buffer.due_at_ms()
-        is_held = self._hold_flushes or self._checkpoints.is_emptying
-        if due is not None and due < deadline and not is_held:
-            deadline = due
-        return deadline if deadline > now_ms else now_ms
+        self._has_stepped, self._tick_at_ms = False, tick_at
+        if (due := self._store_due_ms) is not None and due < tick_at:
+            tick_at = due
+        return tick_at if tick_at > now_ms else now_ms
 
     def _due_ms(self) -> int:
         """Return when time alone has something to do for core or engine, or looks once more."""
         if self._has_stepped:
             self._node_due_ms = self.node.next_due_ms()
         due = self._last_tick_ms + self._pace.idle_ms
-        for other in (self._node_due_ms, self._engine_due_ms):
-            if other is not None and other < due:
-                due = other
+        if (node_ms := self._node_due_ms) is not None and node_ms < due:
+            due = node_ms
+        if (engine_ms := self._engine_due_ms) is not None and engine_ms < due:
+            due = engine_ms
         return due

@@ -122,7 +122,8 @@ class StoreBuffer:
             return self._not_before_ms
         if since_ms is None:
             return None
-        due = since_ms + self._delay_ms()
+        pace = self._pace
+        due = since_ms + (pace.erase_delay_ms if self._doomed else pace.flush_delay_ms)
         return due if due > self._not_before_ms else self._not_before_ms
 
     def wait(self, now_ms: int) -> None:
@@ -159,10 +160,6 @@ class StoreBuffer:
 
     def _is_full(self) -> bool:
         return len(self._changes) >= self._pace.flush_rows
-
-    def _delay_ms(self) -> int:
-        pace = self._pace
-        return pace.erase_delay_ms if self._doomed else pace.flush_delay_ms
 
     def _next_doomed(self) -> tuple[list[int], int | None]:
         """Take the dead rows that go with one batch, ascending, and what is then freed."""

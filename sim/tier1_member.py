@@ -262,7 +262,15 @@ class Member:
 
     def _take_turn(self) -> None:
         inputs, self._inbox = self._inbox, []
-        self._carry_out(self.driver.turn(self.clock.monotonic_us() // 1000, inputs))
+        mono_us = self.clock.monotonic_us()
+        io = self.driver.turn(mono_us // 1000, inputs)
+        self._carry_out(io)
+        if io.busy:
+            self._wake(TURN_US)
+        else:
+            due_us = self.clock.world_after_us(io.next_deadline_ms * 1000 - mono_us)
+            if due_us < self._alarm.due_us:
+                self._alarm.set(max(due_us, self.world.now_us + TURN_US))
 
     def _carry_out(self, io: Io) -> None:
         if io.replies:
@@ -285,12 +293,6 @@ class Member:
         for job in io.jobs:
             self._start_job(job.kind, job.run)
         self._note()
-        if io.busy:
-            self._wake(TURN_US)
-        else:
-            due_us = self.clock.world_us(io.next_deadline_ms * 1000)
-            if due_us < self._alarm.due_us:
-                self._alarm.set(max(due_us, self.world.now_us + TURN_US))
 
     def _answer(self, replies: Sequence[Reply]) -> None:
         faultpoint("answer.before")

@@ -196,12 +196,16 @@ class MemberClock:
 
     def world_us(self, monotonic_us: int) -> int:
         """Return when the monotonic clock will have reached a value, if nothing touches it."""
-        left = monotonic_us - self.monotonic_us()
+        return self.world_after_us(monotonic_us - self.monotonic_us())
+
+    def world_after_us(self, left: int) -> int:
+        """Return when the monotonic clock will have gone on so far, if nothing touches it."""
         now_us = self.world.now_us
         if left <= 0:
             return now_us
-        if self.rate_ppm:
-            left = -(-left * MILLION // (MILLION + self.rate_ppm))
+        rate_ppm = self.rate_ppm
+        if rate_ppm:
+            left = -(-left * MILLION // (MILLION + rate_ppm))
         return (now_us if now_us > self._since_us else self._since_us) + left
 
     def set_rate(self, ppm: int) -> None:

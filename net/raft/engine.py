@@ -8,6 +8,7 @@ exception out of it ends the member.
 
 from collections.abc import Callable, Iterable, Sequence
 
+from core.tuples import new
 from net import replicator as raft
 from net.raft.elections import Chance, Elections
 from net.raft.followers import Follower
@@ -409,26 +410,30 @@ class RaftEngine:
         role = None
         if self._role != (term, leader, leads):
             role = self._role = Role(term, leader, leads)
-        return RaftOutput(
-            persist=out.persist,
-            send=replica.gated(),
-            apply=out.apply,
-            read_ready=out.read_ready,
-            resolved=out.resolved,
-            role=role,
-            next_deadline_ms=self._next_deadline_ms(),
-            read_lost=out.read_lost,
-            send_snapshot=out.send_snapshot,
-            install=out.install,
-            transferred=out.transferred,
+        values = (
+            out.persist,
+            replica.gated(),
+            out.apply,
+            out.read_ready,
+            out.resolved,
+            role,
+            self._next_deadline_ms(),
+            out.read_lost,
+            out.send_snapshot,
+            out.install,
+            out.transferred,
         )
+        return new(RaftOutput, values)
 
     def _next_deadline_ms(self) -> int | None:
         replica = self._replica
-        leads = replica.inner.is_leader
-        times = [self._leading.next_deadline_ms() if leads else self._elections.due_ms]
-        if self._leading.handover is not None:
-            times.append(self._leading.handover.due_ms)
+        leads, handover = replica.inner.is_leader, self._leading.handover
+        due_ms = self._leading.next_deadline_ms() if leads else self._elections.due_ms
+        if handover is None and not replica.owes_term:
+            return due_ms
+        times = [] if due_ms is None else [due_ms]
+        if handover is not None:
+            times.append(handover.due_ms)
         if replica.owes_term:
             times.append(self._owed_ms)
-        return min((each for each in times if each is not None), default=None)
+        return min(times)

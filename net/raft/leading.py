@@ -4,8 +4,6 @@ Rule of this file: what is committed and which entries are sent next is decided 
 (`net.raft.inner`); here is kept who hears of them at all, and what is known of each.
 """
 
-from collections.abc import Iterator
-
 from attrs import define, field
 
 from net.changes import MARK, change_of, framed
@@ -102,11 +100,14 @@ class Leading:
             self.book[member] = Follower(member)
         return self.book[member]
 
-    def hearing(self) -> Iterator[Follower]:
-        """Yield who is to be sent entries and signs of life, and has a link."""
-        for follower in self.book.values():
-            if follower.is_linked and self._hears(follower.number):
-                yield follower
+    def hearing(self) -> list[Follower]:
+        """Return who is to be sent entries and signs of life, and has a link."""
+        members, leaving = self.replica.membership.members, self._leaving
+        return [
+            follower
+            for follower in self.book.values()
+            if follower.is_linked and (follower.number in members or follower.number in leaving)
+        ]
 
     # Entries.
 
@@ -317,12 +318,13 @@ class Leading:
             self._hand_over(self.handover)
 
     def _next_beat_ms(self) -> int:
-        sent_ms = min((each.sent_ms for each in self.hearing()), default=self._beaten_ms)
-        return sent_ms + self.replica.config.timing.heartbeat_ms
+        sent_ms = [each.sent_ms for each in self.hearing()]
+        return min(sent_ms, default=self._beaten_ms) + self.replica.config.timing.heartbeat_ms
 
     def next_deadline_ms(self) -> int | None:
         """Return when time alone has something to do; None where there is nobody else."""
-        if [*self.replica.membership.members] == [self.replica.me] and not self._leaving:
+        members = self.replica.membership.members
+        if len(members) == 1 and self.replica.me in members and not self._leaving:
             return None
         return self._next_beat_ms()
 

@@ -43,13 +43,19 @@ class Membership:
     def __init__(self, members: Configuration, entries: Iterable[Entry]) -> None:
         self._ground: Configuration = dict(members)
         self._changes: list[tuple[int, Configuration]] = []
+        self._count()
         for entry in entries:
             self.appended(entry)
 
-    @property
-    def members(self) -> Configuration:
+    def _count(self) -> None:
+        """Say anew who counts: asked for in every step, and changed once in a while."""
+        members = self._changes[-1][1] if self._changes else self._ground
+        self.members = members
         """The newest configuration, committed or not."""
-        return self._changes[-1][1] if self._changes else self._ground
+        self.voters = sorted(each for each, votes in members.items() if votes)
+        """Who votes, in order."""
+        self.majority = len(self.voters) // 2 + 1
+        """How many voters decide."""
 
     @property
     def is_known(self) -> bool:
@@ -64,16 +70,6 @@ class Membership:
     def changed_at(self) -> int:
         """Where the newest change is in the log; 0 if it is before the ground."""
         return self._changes[-1][0] if self._changes else 0
-
-    @property
-    def voters(self) -> list[int]:
-        """Who votes, in order."""
-        return sorted(each for each, votes in self.members.items() if votes)
-
-    @property
-    def majority(self) -> int:
-        """How many voters decide."""
-        return sum(self.members.values()) // 2 + 1
 
     def votes(self, member: int) -> bool:
         """Whether a member votes."""
@@ -92,6 +88,7 @@ class Membership:
         if change is None:
             return False
         self._changes.append((entry.index, changed(self.members, change)))
+        self._count()
         return True
 
     def truncated(self, index: int) -> bool:
@@ -99,14 +96,17 @@ class Membership:
         count = len(self._changes)
         while self._changes and self._changes[-1][0] >= index:
             self._changes.pop()
+        self._count()
         return len(self._changes) < count
 
     def cut(self, index: int) -> None:
         """Nothing up to an index will be truncated."""
         while self._changes and self._changes[0][0] <= index:
             self._ground = self._changes.pop(0)[1]
+        self._count()
 
     def restart(self, members: Configuration | None) -> None:
         """Forget the changes; without a configuration the newest known one stays."""
         self._ground = dict(self.members if members is None else members)
         self._changes.clear()
+        self._count()

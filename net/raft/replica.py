@@ -83,6 +83,8 @@ class Replica:
     installing: int = 0
     """The index of the snapshot that is being installed; 0 for none."""
     out: Gathered = field(factory=Gathered)
+    me: int = field(init=False)
+    """This member."""
     inner: Inner = field(init=False)
     """What decides; given once both are made."""
     _sequence: int = 0
@@ -94,10 +96,8 @@ class Replica:
     owes_term: bool = False
     """The disk was too full for the term."""
 
-    @property
-    def me(self) -> int:
-        """This member."""
-        return self.config.member_id
+    def __attrs_post_init__(self) -> None:
+        self.me = self.config.member_id
 
     @property
     def term(self) -> int:
@@ -133,6 +133,8 @@ class Replica:
 
     def gated(self) -> list[tuple[int, bytes, int]]:
         """Return the step's messages with the sequences that they wait for."""
+        if not self.out.messages:
+            return []
         term = self._term_sequence if self._term_sequence > self._persisted else 0
         gate_of = self.log.gate_of
         return [
