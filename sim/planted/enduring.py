@@ -92,10 +92,8 @@ def answers_before_sync() -> Generator[None]:
     directed=script(*_many_writes(*_losses(1_500, 2_000, 2_500, 3_000)), members=1, engine="local"),
 )
 def syncs_do_nothing() -> Generator[None]:
-    """The disk says that it wrote, and keeps it in its cache.
-
-    But for segments that are made ready: one that came back too short would be seen at once.
-    """
+    """The disk says that it wrote, and keeps it in its cache."""
+    # But for segments that are made ready: one that came back too short is seen at once.
     honest = SimDisk.datasync
 
     def lying(self: SimDisk, path: str, inode: Inode) -> None:
