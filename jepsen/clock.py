@@ -5,15 +5,20 @@ clients and their recorder need no lock. A call that is late runs late; none is 
 """
 
 import queue
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
+from types import FrameType
+from typing import NoReturn
 
 Call = Callable[[], None]
 
 LONGEST_S = 1.0
 """How long it sleeps at most, so that an interrupt is noticed."""
+INTERRUPTS = (signal.SIGTERM, signal.SIGINT)
 
 
 class RealTime:
@@ -38,6 +43,26 @@ class RealTime:
     def post(self, call: Call) -> None:
         """Have something run as soon as may be."""
         self._inbox.put(call)
+
+    @contextmanager
+    def interruptible(self) -> Generator[None]:
+        """Meanwhile a signal raises KeyboardInterrupt between two calls; a second one at once.
+
+        Not in the midst of a call: a library that holds a lock then never gives it back, and its
+        end waits for the lock.
+        """
+
+        def heard(number: int, frame: FrameType | None) -> None:
+            for each in INTERRUPTS:
+                signal.signal(each, _interrupt)
+            self.post(_interrupt)
+
+        before = [signal.signal(each, heard) for each in INTERRUPTS]
+        try:
+            yield
+        finally:
+            for each, handler in zip(INTERRUPTS, before, strict=True):
+                signal.signal(each, handler)
 
     def run_until(self, at_us: int, is_over: Callable[[], bool] = lambda: False) -> None:
         """Run what comes until a time, or until this is so after some call; then return."""
@@ -64,3 +89,7 @@ class RealTime:
             except queue.Empty:
                 return
             call()
+
+
+def _interrupt(*_signal: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -27,6 +27,30 @@ EXIT_VERDICT: Final = 1
 EXIT_HARNESS: Final = 2
 MEMBERS_MAX: Final = 7
 
+_TIME = click.option(
+    "--time",
+    "seconds",
+    type=click.IntRange(5),
+    default=60,
+    show_default=True,
+    help="Seconds until everything is healed.",
+)
+_RATE = click.option(
+    "--rate",
+    type=click.IntRange(1, 5_000),
+    default=150,
+    show_default=True,
+    help="Operations a second, of all clients.",
+)
+_UPGRADE_TO = click.option(
+    "--upgrade-to", default="", metavar="SERVER", help="The second build, for the nemesis upgrade."
+)
+_SPARE_KNOWN = click.option(
+    "--spare-known",
+    is_flag=True,
+    help="Keep out of the way of etcd #18667, which every long run meets before etcd 3.7.",
+)
+
 
 @click.group(
     epilog="Exit codes: 0 passed, 1 a guarantee was broken or left undecided, "
@@ -62,21 +86,8 @@ def jepsen() -> None:
     show_default=True,
     help="Names with commas between them, all or none.",
 )
-@click.option(
-    "--time",
-    "seconds",
-    type=click.IntRange(5),
-    default=60,
-    show_default=True,
-    help="Seconds until everything is healed.",
-)
-@click.option(
-    "--rate",
-    type=click.IntRange(1, 5_000),
-    default=150,
-    show_default=True,
-    help="Operations a second, of all clients.",
-)
+@_TIME
+@_RATE
 @click.option("--clients", type=click.IntRange(1, 200), default=10, show_default=True)
 @click.option(
     "--watchers",
@@ -86,9 +97,7 @@ def jepsen() -> None:
     help="Watchers beside the witnesses.",
 )
 @click.option("--planted", default="", help="Run members with a planted bug of sim/planted.")
-@click.option(
-    "--upgrade-to", default="", metavar="SERVER", help="The second build, for the nemesis upgrade."
-)
+@_UPGRADE_TO
 @click.option(
     "--links",
     type=click.Choice(["auto", "direct", "proxied"]),
@@ -103,11 +112,7 @@ def jepsen() -> None:
     is_flag=True,
     help="Judge serializable reads as linearizable: a control, which must fail.",
 )
-@click.option(
-    "--spare-known",
-    is_flag=True,
-    help="Keep out of the way of etcd #18667, which every long run meets before etcd 3.7.",
-)
+@_SPARE_KNOWN
 @click.option("--seed", type=click.IntRange(0), help="What is drawn is drawn from it.")
 @click.option(
     "--out",
@@ -175,21 +180,8 @@ def run(
     help="A run each.",
 )
 @click.option("--members", default="3,5", show_default=True, help="Sizes of clusters; a run each.")
-@click.option(
-    "--time",
-    "seconds",
-    type=click.IntRange(5),
-    default=120,
-    show_default=True,
-    help="Seconds of each run until everything is healed.",
-)
-@click.option(
-    "--rate",
-    type=click.IntRange(1, 5_000),
-    default=150,
-    show_default=True,
-    help="Operations a second of each run.",
-)
+@_TIME
+@_RATE
 @click.option(
     "--parallel",
     type=click.IntRange(1, 32),
@@ -197,8 +189,8 @@ def run(
     show_default=True,
     help="So many runs at a time.",
 )
-@click.option("--upgrade-to", default="", metavar="SERVER", help="As for run.")
-@click.option("--spare-known", is_flag=True, help="As for run.")
+@_UPGRADE_TO
+@_SPARE_KNOWN
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

@@ -205,7 +205,8 @@ class _Whole:
         used_s = _cpu_s()
         pulse.begin()
         try:
-            history = trial.perform()
+            with trial.real.interruptible():
+                history = trial.perform()
         finally:
             pulse.end()
             write_history(out / "history.jsonl", trial.history)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 
 from core import inputs as core_inputs
+from core.codec import Proposed
 from core.effects import (
     AskLeader,
     Effect,
@@ -30,7 +31,9 @@ from core.members import configuration, fits
 from core.node import Node
 from core.tuples import new
 from net import replicator as raft
+from net.backlog import Backlog
 from net.changes import change_of
+from net.checkpoints import Checkpoints
 from net.correspondence import Correspondence, progress_of
 from net.disk import DiskFull
 from net.faultpoint import faultpoint
@@ -39,6 +42,7 @@ from net.journal import PACK as PACK_FRAME
 from net.journal import Frame, HardState, Journal, SnapshotMark, StoreSwitch
 from net.metrics import Metrics
 from net.packs import Packs
+from net.received import Received
 from net.replicator import Replicator
 from net.store.store import Store
 from net.tally import Scrubs, count_applied, count_facts, count_reads
@@ -94,7 +98,9 @@ class Driver:
         self._raft_inputs: list[raft.RaftInput] = [raft.Tick()]
         self._reads: list[raft.ReadIndex] = []
         self._unsynced = Unsynced()
-        self._checkpointing = self._emptying = self._preparing = False
+        self._backlog = Backlog(pace)
+        self._checkpoints = Checkpoints(pace)
+        self._preparing = False
         self._last_tick_ms = -TICK_MS
         self._tick_at_ms = 0
         self._engine_due_ms: int | None = None
@@ -103,10 +109,7 @@ class Driver:
         self._has_stepped = self._had_work = True
         """Whether the node took anything in this turn, and had more to do after the last one."""
         self._letters = Correspondence()
-        self._staged: list[Staged] = []
-        """Snapshots received that the engine has not judged yet, or that wait for room."""
-        self._installing: tuple[int, int] | None = None
-        """(index, term) that the engine asked to install, and the disk had no room for yet."""
+        self._received = Received()
         self._shell: Mapping[type, Callable[..., None]] = {
             Synced: self._sync_done,
             JobDone: self._job_done,
@@ -135,6 +138,8 @@ class Driver:
                 node_inputs.append(given)  # type: ignore[arg-type]  # all others are the core's
             else:
                 take(given)
+        if self._backlog.begin_turn():
+            self._apply_some(now_ms)
         if self._raft_inputs:
             self._step_engine(now_ms)
         if self._untold_full:
@@ -162,7 +167,7 @@ class Driver:
             self._unsynced.ask(io, is_awaited=self._awaits_disk())
         if self._letters.asked:
             self._letters.tell(io)
-        io.busy = self._had_work or bool(self._raft_inputs)
+        io.busy = self._had_work or bool(self._raft_inputs or self._backlog)
         io.next_deadline_ms = self._next_deadline(now_ms)
         return io
 
@@ -225,8 +230,8 @@ class Driver:
         if (progressed := progress_of(self.engine, self.journal.last_index)) is not None:
             self._perform(self.node.step(progressed), now_ms)
         self._perform(self.node.step(Ticked(now_ms)), now_ms)
-        if self._installing is not None:
-            self._install(self._installing)
+        if self._received.wanted is not None:
+            self._install(self._received.wanted)
 
     def _propose_batch(self, now_ms: int) -> None:
         """Hand reads and commands on: the latter once no sync is under way, all to a leader."""
@@ -271,8 +276,9 @@ class Driver:
                     lead = core_inputs.Elected(role.term)
                 late = core_inputs.Refused(self.packs.outdated(), disk_full=False)
                 self._perform(chain(self.node.step(late), self.node.step(lead)), now_ms)
-            for entry in applies:
-                self._apply(entry, now_ms)
+            if applies:
+                self._backlog.add(applies)
+                self._apply_some(now_ms)
             for token, index in read_ready:
                 began_us = self.clock_us()
                 effects = self.node.step(ReadReady(token, index))
@@ -283,10 +289,7 @@ class Driver:
             if snapshots or transferred:
                 io.snapshots += snapshots
                 io.transferred += transferred
-            if self._staged and self._installing is None:
-                for staged in self._staged:
-                    staged.discard()
-                self._staged.clear()
+            self._received.judged()
 
     def _persist(self, persist: raft.Persist, refused: int) -> bool:
         """Append one batch, or refuse it, as is all that follows a refused one."""
@@ -370,8 +373,11 @@ class Driver:
             fate = refused if outcome.refused else core_inputs.Lost(sequences)
             self._perform(self.node.step(fate), now_ms)
 
-    def _apply(self, entry: raft.Entry, now_ms: int) -> None:
-        commands = self.packs.commands(entry)
+    def _apply_some(self, now_ms: int) -> None:
+        for entry, commands in self._backlog.slice(self.packs):
+            self._apply(entry, commands, now_ms)
+
+    def _apply(self, entry: raft.Entry, commands: Sequence[Proposed], now_ms: int) -> None:
         began_us = self.clock_us()
         effects = self.node.step(new(Committed, (entry.index, entry.term, commands)))
         count_applied(self.metrics, commands, self.clock_us() - began_us)
@@ -402,26 +408,25 @@ class Driver:
 
     def _snapshot_arrived(self, given: SnapshotArrived) -> None:
         staged = given.staged
-        self._staged.append(staged)
+        self._received.add(staged)
         self._raft_inputs.append(raft.SnapshotReceived(given.peer, staged.index, staged.term))
 
     def _install(self, wanted: tuple[int, int]) -> None:
         """Write that the received store is the valid one, and that the log begins behind it."""
-        fitting = [each for each in self._staged if (each.index, each.term) == wanted]
-        assert fitting, "INV-SNAPSHOT-STAGED"
-        staged = fitting[-1]
-        self._installing = wanted
+        staged = self._received.want(wanted)
         index, term = Index(staged.index), Term(staged.term)
         mark = SnapshotMark(index, term, b"").frame()
         switch = StoreSwitch(staged.generation, index).frame()
         if self._append([mark, switch]):
             self._unsynced.add(0, lambda: self._switch_to(staged))
-            self._staged.remove(staged)
-            self._installing = None
+            self._received.take(staged)
 
     def _switch_to(self, staged: Staged) -> None:
         """The frames are durable: from here on the received state is this member's."""
         faultpoint("install.before")
+        # Somebody may wait for the answers.
+        while self._backlog.begin_turn():
+            self._apply_some(self.node.now_ms)
         self.store, state, dead = staged.take_over(self.store)
         self.buffer = StoreBuffer(state, self._pace)
         if dead:
@@ -436,7 +441,7 @@ class Driver:
 
     def _keep_house(self, now_ms: int) -> None:
         self._store_due_ms = None
-        if self._hold_flushes or self._emptying:
+        if self._hold_flushes or self._checkpoints.is_emptying:
             self.buffer.wait(now_ms)
         elif (due := self.buffer.due_at_ms()) is not None:
             self._store_due_ms = due if now_ms < due else self._flush_some(now_ms)
@@ -450,25 +455,13 @@ class Driver:
             self.buffer.flush_some(self.store, now_ms)
         except DiskFull:
             self._note_full()
-        self._after_flush()
-        return None if self._emptying else self.buffer.due_at_ms()
-
-    def _after_flush(self) -> None:
-        """Let the thread move what is in the WAL, at last with nothing written beside it.
-
-        All moved, SQLite begins the WAL anew at the next write. Emptying it here instead held a
-        turn for 30 ms of CPU and 130 ms of waiting.
-        """
-        if self._checkpointing or self.store.unmoved_bytes() <= self._pace.checkpoint_bytes:
-            return
-        self._checkpointing = True
-        self._emptying = self.store.wal_used_bytes() > self._pace.truncate_bytes
-        self._io.jobs.append(Job("checkpoint", self.store.checkpoint))
+        if (checkpoint := self._checkpoints.begin(self.store)) is not None:
+            self._io.jobs.append(checkpoint)
+        return None if self._checkpoints.is_emptying else self.buffer.due_at_ms()
 
     def _job_done(self, done: JobDone) -> None:
         if done.kind == "checkpoint":
-            self._checkpointing = False
-            self._emptying = False
+            self._checkpoints.end()
             if isinstance(done.result, DiskFull):
                 self._note_full()
                 return

@@ -26,8 +26,12 @@ from net.store.store import Store
 
 @frozen
 class Pace:
-    """When what is gathered goes to the store, and when the store's WAL is emptied."""
+    """How much is applied in a turn, when it goes to the store, and when its WAL is emptied."""
 
+    apply_commands: int = 256
+    """So many commands of packs that are committed are applied in one turn, or a pack more,"""
+    apply_bytes: int = 1 << 20
+    """and so many bytes of them."""
     flush_rows: int = 256
     """A batch this large is written at once (measured: 64 to 512 rows cost least per row)."""
     flush_delay_ms: int = 50

@@ -58,6 +58,11 @@ class LocalEngine:
         """See Replicator: itself."""
         return {self._member_id: True}
 
+    @property
+    def refused_frames(self) -> int:
+        """See Replicator: nobody else."""
+        return 0
+
     def match_of(self, member: int) -> int:
         """See Replicator: nobody else."""
         return 0

@@ -230,6 +230,7 @@ class Metrics:
     turn_us: Histogram = attrs.field(factory=lambda: Histogram(APPLY_US))
     batch_commands: Histogram = attrs.field(factory=lambda: Histogram(doubling(1, 13)))
     log_lines_lost_total: int = 0
+    peer_frames_refused_total: int = 0
 
     rpc: dict[str, RpcMetrics] = attrs.field(factory=lambda: rpc_table(has_handling=False))
 

@@ -255,6 +255,11 @@ class Replicator(Protocol):
         """The newest configuration in the log, committed or not."""
         ...
 
+    @property
+    def refused_frames(self) -> int:
+        """Messages that no member sends: garbage, or against what is known to be."""
+        ...
+
     def match_of(self, member: int) -> int:
         """Where this member leads: up to which index another has the log durably; else 0."""
         ...

@@ -59,6 +59,17 @@ class Running:
     port: ClientPort
     reactor: Reactor
 
+    def stop(self, grace_ms: int) -> None:
+        """Let another lead; then send clients elsewhere, and end once all else is answered.
+
+        It takes no longer than a transfer of leadership may, and `grace_ms`.
+        """
+        self.port.hand_over(lambda: self._leave(grace_ms))
+
+    def _leave(self, grace_ms: int) -> None:
+        self.reactor.stop(grace_ms)
+        self.port.leave()
+
 
 class Ground(Protocol):
     """Everything outside of a member that it uses, but the network's other end."""
@@ -224,7 +235,6 @@ async def _obey_signals(
     running: Running, log: Logger, *, task_status: trio.TaskStatus[None]
 ) -> None:
     """At the first signal let others lead and finish what is under way; at the second stop."""
-    reactor = running.reactor
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
         asked = 0
@@ -232,15 +242,9 @@ async def _obey_signals(
             asked += 1
             log.info("stopping", signal=signal.Signals(number).name, asked=asked)
             if asked == 1:
-                running.port.hand_over(lambda: _leave(running))
+                running.stop(GRACE_MS)
             else:
-                reactor.stop(0)
-
-
-def _leave(running: Running) -> None:
-    """Send clients elsewhere, end their watches, and stop once all else is answered."""
-    running.reactor.stop(GRACE_MS)
-    running.port.leave()
+                running.reactor.stop(0)
 
 
 async def _sweep_garbage() -> None:

@@ -83,6 +83,11 @@ COUNTERS: Final[tuple[Scalar, ...]] = (
         "Log lines that an output did not take.",
         "log_lines_lost_total",
     ),
+    (
+        "trine_peer_frames_refused_total",
+        "Messages of members that no member sends.",
+        "peer_frames_refused_total",
+    ),
 )
 
 GAUGES: Final[tuple[Scalar, ...]] = (

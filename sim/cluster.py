@@ -68,6 +68,13 @@ class Cluster(Endpoint, Protocol):
         """End a member at once; `survival` says what of its unsynced writes is left."""
         ...
 
+    def stop(self, member: int) -> None:
+        """Ask a member to end in order, as its operator does; one that can only end at once does.
+
+        Until it has, `start` means: as soon as it has.
+        """
+        ...
+
     def crash_at(self, member: int, point: str, hits: int, then: Callable[[], None]) -> None:
         """Call `then`, which ends the member, when it passes a point for the so-many-th time.
 

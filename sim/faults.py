@@ -99,6 +99,12 @@ class Faults:
         self.hold(what, [member], ms, partial(self._start, member))
         return True
 
+    def stop(self, what: str, member: int, ms: int) -> None:
+        """Have a member end in order; start it again so long after it was asked, if it has."""
+        if self._cluster.is_up(member):
+            self._cluster.stop(member)
+            self.hold(what, [member], ms, partial(self._cluster.start, member))
+
     def _start(self, member: int) -> None:
         if not self._cluster.is_up(member):
             self._cluster.start(member)
@@ -356,7 +362,7 @@ class _Act:
 
     def _restart(self, member: int, down_ms: int) -> None:
         if not self._faults.is_over:
-            self._faults.down(self._what, member, down_ms, "all")
+            self._faults.stop(self._what, member, down_ms)
 
     # Disks.
 

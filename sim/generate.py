@@ -69,6 +69,8 @@ _CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "segment_bytes": (4_096, 16_384, 65_536),
     "quota_bytes": (*[1 << 40] * 11, 200_000),
 }
+_APPLIED: Final = (1, 8, 256, 256)
+"""Of commands that a member applies in a turn; drawn last, so that all else stays what it was."""
 _WEIGHTS: Final[Mapping[str, int]] = {
     "kube": 4, "register": 3, "append": 2, "set": 1, "txn": 3, "lease": 3, "compaction": 3,
     "watch": 3, "admin": 1,
@@ -162,6 +164,8 @@ def draw_options(chance: Random, given: Mapping[str, object], *, tier: int) -> O
         )
     if given.get("engine") in RAFT_ENGINES:
         _draw_for_raft(dice, drawn, given)
+    if not {"apply_commands", "bug"} & given.keys():
+        drawn["apply_commands"] = dice.choice(_APPLIED)
     return options_of(drawn, Options())
 
 

@@ -82,6 +82,10 @@ class _Recorded:
     def members(self) -> raft.Configuration:
         return self._engine.members
 
+    @property
+    def refused_frames(self) -> int:
+        return self._engine.refused_frames
+
     def match_of(self, member: int) -> int:
         return self._engine.match_of(member)
 

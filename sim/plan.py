@@ -61,6 +61,8 @@ class Options:
     snapshot_entries: int = 200
     """Members cut their log after so many entries; 0 never."""
     pack_bytes: int = 65_536
+    apply_commands: int = 256
+    """What a member applies in one turn."""
     keys: int = 6
     value_bytes: int = 10
     timeout_ms: int = 2_000

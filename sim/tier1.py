@@ -210,6 +210,10 @@ class Tier1Cluster:
         if self._current == member:
             self._current = -1
 
+    def stop(self, member: int) -> None:
+        """See Cluster: it has no port that clients could be sent away from."""
+        self.crash(member, "all")
+
     def crash_at(self, member: int, point: str, hits: int, then: Callable[[], None]) -> None:
         """See Cluster."""
         self._armed.pop(member, None)

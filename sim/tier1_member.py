@@ -142,6 +142,7 @@ class Member:
             cast(Store, disk.store),  # it has what the driver uses of one
             self._metrics,
             Pace(
+                apply_commands=options.apply_commands,
                 flush_rows=64,
                 flush_delay_ms=300,
                 checkpoint_bytes=options.snapshot_entries or NEVER_US,
@@ -261,15 +262,13 @@ class Member:
 
     def _take_turn(self) -> None:
         inputs, self._inbox = self._inbox, []
-        mono_us = self.clock.monotonic_us()
+        alarm, mono_us = self._alarm, self.clock.monotonic_us()
         io = self.driver.turn(mono_us // 1000, inputs)
         self._carry_out(io)
         if io.busy:
             self._wake(TURN_US)
-        else:
-            due_us = self.clock.world_after_us(io.next_deadline_ms * 1000 - mono_us)
-            if due_us < self._alarm.due_us:
-                self._alarm.set(max(due_us, self.world.now_us + TURN_US))
+        elif (due := self.clock.world_after_us(io.next_deadline_ms * 1000 - mono_us)) < alarm.due_us:
+            alarm.set(max(due, self.world.now_us + TURN_US))
 
     def _carry_out(self, io: Io) -> None:
         if io.replies:

@@ -22,7 +22,7 @@ from net.flush import Pace
 from net.journal import Journal
 from net.replicator import Entry, LogBounds, Replicator
 from net.store.batch import Identity
-from server.ground import Running
+from server.ground import GRACE_MS, Running
 from sim.disk import PowerLost, SimDisk
 from sim.engines import domain_of, engine_of, founders, kind_of
 from sim.history import Logged, Seen, WatchSpec
@@ -145,6 +145,11 @@ class Tier2Cluster(Disks):
     def crash(self, member: int, survival: Survival) -> None:
         """See Cluster."""
         self.machines[member].end(survival)
+
+    def stop(self, member: int) -> None:
+        """See Cluster."""
+        self.world.mark("stop")
+        self.machines[member].stop(GRACE_MS)
 
     def crash_at(self, member: int, point: str, hits: int, then: Callable[[], None]) -> None:
         """See Cluster."""
@@ -371,6 +376,7 @@ class Tier2Cluster(Disks):
         world, options = self.world, self.options
         chance = world.chance(f"member/{number}")
         pace = Pace(
+            apply_commands=options.apply_commands,
             flush_rows=chance.choice((1, 16, 256)),
             flush_delay_ms=chance.choice((0, 50, 500)),
             checkpoint_bytes=chance.choice((0, 16 << 10, 128 << 10)),

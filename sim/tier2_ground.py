@@ -38,6 +38,7 @@ from sim.network import Network
 from sim.perfect_messages import kind_of
 from sim.plan import Options
 from sim.streams import StreamSockets
+from sim.swapping import swapped
 from sim.tier2_peers import SimPeers
 from sim.vfs import SimVfs
 from sim.wire_words import numbered
@@ -51,9 +52,6 @@ FRAGMENT_BYTES = 4_096
 PROGRESS_MS = 2_000
 REQUEST_MS = 7_000
 ELECTION_MS = 1_000
-_DRAWN_BY = "member_id"
-_COLLECTOR = "gc"
-"""The function by which `server.member` draws the id of a member that joins."""
 DATE = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
@@ -360,12 +358,8 @@ class SimGround:
 @contextmanager
 def members_by_number() -> Generator[None]:
     """Let a member that joins have the id of the machine that listens at its URL."""
-    drawn = vars(member)[_DRAWN_BY]
-    setattr(member, _DRAWN_BY, numbered)
-    try:
+    with swapped(member, "member_id", numbered):
         yield
-    finally:
-        setattr(member, _DRAWN_BY, drawn)
 
 
 class _NoCollector:
@@ -386,12 +380,10 @@ def collecting_nothing() -> Generator[None]:
     """Leave the garbage collector off, whatever members do."""
     collects = gc.isenabled()
     gc.disable()
-    collector = vars(recover)[_COLLECTOR]
-    setattr(recover, _COLLECTOR, _NoCollector())
     try:
-        yield
+        with swapped(recover, "gc", _NoCollector()):
+            yield
     finally:
-        setattr(recover, _COLLECTOR, collector)
         if collects:
             gc.enable()
 

@@ -116,6 +116,8 @@ class Machine:
     _survival: Survival | None = None
     _scope: trio.CancelScope | None = None
     _starts: bool = False
+    _is_leaving: bool = False
+    """Whether it was asked to stop, and has not."""
     _when_over: Callable[[], None] | None = None
     _told: tuple[int, ...] = ()
 
@@ -145,7 +147,7 @@ class Machine:
 
     def start(self) -> None:
         """Begin a life, as soon as the last one is over; nothing if one is under way."""
-        if self._survival is not None:
+        if self._survival is not None or self._is_leaving:
             self._starts = True
         elif self._scope is None:
             self._begin()
@@ -191,8 +193,10 @@ class Machine:
 
     def stop(self, grace_ms: int) -> None:
         """Ask the member to stop, as SIGTERM does."""
-        if self.running is not None:
-            self.running.reactor.stop(grace_ms)
+        if self.running is not None and self.is_up and not self._is_leaving:
+            self._is_leaving = True
+            self.enter()
+            self.running.stop(grace_ms)
 
     def pause(self, *, on: bool) -> None:
         """Stop the process, or let it go on; grips add up."""
@@ -335,6 +339,7 @@ class Machine:
             self.world.mark(f"disk met {met}")
         self._survival = None
         self._scope = None
+        self._is_leaving = False
         self.ground = None
         if not is_dead and code != EXIT_OK:
             self.is_refused = running is None or self.is_damaged

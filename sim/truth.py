@@ -138,6 +138,11 @@ class Watched:
         """See Replicator."""
         return self.engine.members
 
+    @property
+    def refused_frames(self) -> int:
+        """See Replicator."""
+        return self.engine.refused_frames
+
     def match_of(self, member: int) -> int:
         """See Replicator."""
         return self.engine.match_of(member)

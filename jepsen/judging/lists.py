@@ -12,9 +12,10 @@ from jepsen.judging.finding import Finding
 from jepsen.judging.owners import owner_of_key, puts
 from jepsen.workloads.lock import FENCED, LIST, LOCK
 from sim.check.verdict import Side
-from sim.check.wording import shown, side
+from sim.check.wording import side
 from sim.history import Call, History
 from sim.ops import Kv, RangeDone, Result, TxnDone, TxnResult
+from sim.wording import held
 from sim.workloads.append import LONGEST
 from sim.workloads.append import WORKLOAD as APPEND
 
@@ -121,7 +122,7 @@ def _finding(
     sides: list[Side] = []
     for kv in (before, after):
         call = writers.get((kv.key, kv.value))
-        sides.append(Side(f"revision {kv.mod}", shown(kv)) if call is None else side(call))
+        sides.append(Side(f"revision {kv.mod}", held(kv)) if call is None else side(call))
     klass = "lock/lost-update" if workload in LOCKS else "order/list-append"
     why = f"{after.key} at revision {after.mod}, written over revision {before.mod}: {lost}"
     time_us = max(each.begun_us for each in sides)

@@ -130,9 +130,17 @@ def _snapshot(cluster: Cluster, number: int) -> str:
     last = _revision(endpoint)
     size_bytes = path.stat().st_size
     held = _restored(cluster, path)
+    forgotten = 0
     for revision in range(first, last + 1):
-        if contents(endpoint, revision) == held:
-            return f"{size_bytes} bytes, restored as of revision {revision}"
+        try:
+            if contents(endpoint, revision) == held:
+                return f"{size_bytes} bytes, restored as of revision {revision}"
+        except ClusterError as error:
+            if "compacted" not in str(error):
+                raise
+            forgotten = revision
+    if forgotten:
+        raise IdleError(f"revision {forgotten}, which the snapshot may hold, was compacted")
     raise FindingError(
         f"a snapshot of {number} was restored to what it never held from {first} to {last}"
     )

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
+from sim import wording
 from sim.history import NEVER_US, History
-from sim.report import members, phrase
+from sim.report import members
 from sim.report.latency import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Scale, group_of
 
 HEIGHT: Final = 210
@@ -69,7 +70,7 @@ def _counts(history: History, seconds: int) -> dict[str, list[int]]:
     found: dict[str, Counter[int]] = {outcome: Counter() for outcome in _OUTCOMES}
     for call in history.calls:
         at_us = call.returned_us if call.returned_us < NEVER_US else call.invoked_us
-        found[phrase.outcome(call.result)][min(at_us // 1_000_000, seconds - 1)] += 1
+        found[wording.outcome(call.result)][min(at_us // 1_000_000, seconds - 1)] += 1
     return {outcome: [found[outcome][n] for n in range(seconds)] for outcome in _OUTCOMES}
 
 
@@ -78,7 +79,7 @@ def silence(history: History) -> tuple[int, int]:
     ends = sorted(
         call.returned_us
         for call in history.calls
-        if phrase.outcome(call.result) == "ok" and call.returned_us <= history.healed_us
+        if wording.outcome(call.result) == "ok" and call.returned_us <= history.healed_us
     )
     times = [0, *ends]
     gaps = [(after - before, before) for before, after in zip(times, ends, strict=False)]

@@ -25,6 +25,7 @@ from core.ids import Index, Term
 from net.disk import Disk, DiskFull, File
 from net.journal.errors import JournalFailed
 from net.journal.layout import (
+    BLOCK_BYTES,
     HARD_STATE,
     HEADER_BYTES,
     OPENING,
@@ -302,8 +303,9 @@ class Journal:
         """
         number, file = self._take_spare()
         base = self._log.last_index
+        made = file.size_bytes() // BLOCK_BYTES
         header = encode_header(
-            Header(number, self._end, self._chain, self._log.term_at(base), base)
+            Header(number, self._end, self._chain, self._log.term_at(base), base, made)
         )
         carried = [self._latest[kind] for kind in _CARRIED if kind in self._latest]
         frames = [*carried, *frames]

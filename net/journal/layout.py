@@ -3,11 +3,11 @@
 Rule of this file: bytes to values and back, nothing else; whatever does not verify is `None` or a
 reason, never an exception, because a torn tail is an ordinary thing to read.
 
-    segment := header batch*       header := magic version cipher key number link base crc
+    segment := header batch*       header := magic version cipher key number link made base crc
     batch   := head frame*         link   := where the previous segment ended, and its chain
     frame   := crc length type term index payload pad-to-8
 
-Three rules make a recycled, torn or half-overwritten segment readable:
+Four rules make a recycled, torn or half-overwritten segment readable:
 
 * The number of a segment is its generation. No number is ever used twice, a head carries it and
   seeds its CRC with it, so nothing of an earlier use of the same file verifies.
@@ -16,6 +16,8 @@ Three rules make a recycled, torn or half-overwritten segment readable:
   back behind frames that were written over its beginning.
 * A head verifies by itself, so it can be found behind damage. It records the end that was known to
   be synced when its batch was written: below that a bad frame is damage, above it a torn tail.
+* A header holds how long its file was, durably, when it was taken into use: a file that is shorter
+  was cut off, by whatever, and is no torn tail.
 
 A batch counts as a whole or not at all.
 """
@@ -31,6 +33,7 @@ from core.ids import Index, MemberId, Term
 
 FORMAT_VERSION: Final = 1
 HEADER_BYTES: Final = 512
+BLOCK_BYTES: Final = 512
 HEAD_BYTES: Final = 56
 
 _SEGMENT_MAGIC: Final = b"TrineJnl"
@@ -126,7 +129,8 @@ class StoreSwitch:
 class Header(NamedTuple):
     """The first bytes of a segment in use.
 
-    `base_index` and `base_term` are those of the last pack before the segment.
+    `base_index` and `base_term` are those of the last pack before the segment. `made_blocks` is how
+    long the file was when it was taken into use, in blocks of 512 bytes; 0: not noted.
     """
 
     number: int
@@ -134,6 +138,7 @@ class Header(NamedTuple):
     previous_chain: int
     base_term: Term
     base_index: Index
+    made_blocks: int = 0
     version: int = FORMAT_VERSION
     cipher: int = 0
     key_id: bytes = bytes(16)
@@ -149,7 +154,7 @@ def encode_header(header: Header) -> bytes:
         header.number,
         *header.previous,
         header.previous_chain,
-        0,
+        header.made_blocks,
         header.base_term,
         header.base_index,
     ).ljust(HEADER_BYTES - 4, b"\0")
@@ -163,9 +168,9 @@ def decode_header(image: bytes) -> Header | None:
     if zlib.crc32(image[: HEADER_BYTES - 4]) != header_chain(image):
         return None
     fields = _HEADER.unpack_from(image)
-    _, version, cipher, _, key_id, number, segment, offset, chain, _, term, index = fields
+    _, version, cipher, _, key_id, number, segment, offset, chain, made, term, index = fields
     previous = Position(segment, offset)
-    return Header(number, previous, chain, Term(term), Index(index), version, cipher, key_id)
+    return Header(number, previous, chain, Term(term), Index(index), made, version, cipher, key_id)
 
 
 def header_chain(image: bytes) -> int:

@@ -15,6 +15,7 @@ from core.ids import Index, Term
 from net.disk import Disk
 from net.journal.errors import JournalDamaged, JournalUnreadable
 from net.journal.layout import (
+    BLOCK_BYTES,
     FORMAT_VERSION,
     HEAD_BYTES,
     HEADER_BYTES,
@@ -138,10 +139,12 @@ def survey(disk: Disk, directory: str) -> Survey:
     numbers = segment_numbers(disk, directory)
     present = frozenset(numbers)
     evidence = _Evidence()
+    short: JournalDamaged | None = None
     for number in numbers:
         path = segment_path(directory, number)
         image = _image(disk, path)
         header = decode_header(image.data)
+        short = short or _cut_off(image, header, number, path)
         if header is not None:
             _check_readable(header, path)
         if header is None or header.number != number:
@@ -150,7 +153,7 @@ def survey(disk: Disk, directory: str) -> Survey:
             _accept(result, evidence, image, header)
         else:
             _set_aside(result, evidence, image, number, blank=False)
-    result.damage = _judge(result, evidence)
+    result.damage = short or _judge(result, evidence)
     return result
 
 
@@ -180,6 +183,16 @@ def _check_readable(header: Header, path: str) -> None:
             f"{path}: encrypted with cipher {header.cipher}, key {header.key_id.hex()}; "
             "this program reads plain journals only"
         )
+
+
+def _cut_off(image: _Image, header: Header | None, number: int, path: str) -> JournalDamaged | None:
+    """A file gets its name when all its blocks are durable: what is shorter was cut off."""
+    made_blocks = header.made_blocks if header is not None and header.number == number else 1
+    made_bytes = made_blocks * BLOCK_BYTES
+    if image.size_bytes >= made_bytes:
+        return None
+    found = f"the file ends here, though it was at least {made_bytes} bytes long"
+    return JournalDamaged(path, image.size_bytes, found)
 
 
 def _continues(result: Survey, header: Header, present: frozenset[int]) -> bool:

@@ -56,6 +56,8 @@ class MemberPeers:
         """See Peers."""
         due = [self.snapshots.tick(now_ms), self.links.tick(now_ms)]
         self._due_ms = min((each for each in due if each is not None), default=None)
+        if self.snapshots.driver.engine.refused_frames != self.metrics.peer_frames_refused_total:
+            self._tell_refused()
         taken, self._inputs = self._inputs, []
         return taken
 
@@ -124,6 +126,14 @@ class MemberPeers:
             self.links.end(peer, str(error))
             return
         self._inputs.append(PeerMessage(peer, channel, body))
+
+    def _tell_refused(self) -> None:
+        """The engine took nothing from such a message: that it came is news all the same."""
+        refused = self.snapshots.driver.engine.refused_frames
+        self.metrics.peer_frames_refused_total = refused
+        self.log.warn_every(
+            STRANGER_LOG_MS, "refused a message that no member sends", refused_so_far=refused
+        )
 
     def measured(self, peer: int, round_trip_us: int) -> None:
         """See Arrivals."""

@@ -111,7 +111,7 @@ class RaftEngine:
 
     @property
     def refused_frames(self) -> int:
-        """Frames that were no messages, of terms that cannot be, or against what is committed."""
+        """See Replicator: no messages, of terms that cannot be, or against what is committed."""
         return self._garbage + self._following.refused
 
     def step(self, now_ms: int, inputs: Sequence[raft.RaftInput]) -> RaftOutput:

@@ -43,6 +43,8 @@ class Follower:
     """What it needs is cut off."""
     snapshot_ms: int = 0
     """When it may be sent another snapshot."""
+    snapshot_index: int = 0
+    """Whose log reaches so far has the one that it was sent last."""
     _flying: deque[tuple[int, int]] = field(factory=deque[tuple[int, int]])
     """(stamp, bytes) of entries that it has not answered for."""
     _flying_bytes: int = 0
@@ -57,14 +59,11 @@ class Follower:
         self.sent_ms = now_ms
         self.wants_snapshot = False
         self.must_hear = True
-        self.snapshot_ms = 0
+        self.snapshot_ms = self.snapshot_index = 0
         self.land_all()
 
     def reaches(self, upto: int) -> None:
         """It holds the log durably up to an index."""
-        if upto > self.match:
-            # It came on, as by a snapshot that the log was cut past meanwhile: the next may go.
-            self.snapshot_ms = 0
         self.match = max(self.match, upto)
         self.next = max(self.next, self.match + 1)
 
@@ -116,11 +115,20 @@ class Follower:
         self.must_hear = True
         self.snapshot_ms = min(self.snapshot_ms, now_ms + SNAPSHOT_AGAIN_MS)
 
-    def asks_snapshot(self, now_ms: int) -> bool:
-        """Whether to send a snapshot now; then not again for long."""
+    def tells_end(self, upto: int) -> None:
+        """Its log ends there, or differs from there on.
+
+        Behind the snapshot that it was sent, it has that one: where the log was cut past it
+        meanwhile, the next may go at once.
+        """
+        if 0 < self.snapshot_index <= upto:
+            self.snapshot_ms = self.snapshot_index = 0
+
+    def asks_snapshot(self, now_ms: int, index: int) -> bool:
+        """Whether to send a snapshot of an index or later now; then not again for long."""
         if not self.wants_snapshot or now_ms < self.snapshot_ms:
             return False
-        self.snapshot_ms = now_ms + SNAPSHOT_LOST_MS
+        self.snapshot_ms, self.snapshot_index = now_ms + SNAPSHOT_LOST_MS, index
         return True
 
     def got_snapshot(self, now_ms: int, *, well: bool) -> None:

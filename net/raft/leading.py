@@ -138,6 +138,7 @@ class Leading:
             return
         follower.heard_ms = self.replica.now_ms
         follower.landed(ack.stamp)
+        follower.tells_end(ack.upto)
         if ack.differs:
             # Both sides pass over what cannot match: a round trip for each term, not each entry.
             upto = log.retreat(ack.upto, ack.upto_term) if ack.upto_term else ack.upto
@@ -311,8 +312,9 @@ class Leading:
         if self._next_beat_ms(hearing) <= replica.now_ms:
             self._beaten_ms = replica.now_ms
         for follower in hearing:
-            if follower.asks_snapshot(replica.now_ms):
-                replica.out.send_snapshot.append((follower.number, max(1, replica.log.base_index)))
+            base_index = max(1, replica.log.base_index)
+            if follower.asks_snapshot(replica.now_ms, base_index):
+                replica.out.send_snapshot.append((follower.number, base_index))
         if self.handover is not None:
             self._hand_over(self.handover)
 

@@ -38,9 +38,13 @@ _DELETE_CHANGE = "DELETE FROM change WHERE number = ?"
 _PUT_LEASE = "INSERT OR REPLACE INTO lease VALUES(?,?,?)"
 _DELETE_LEASE = "DELETE FROM lease WHERE id = ?"
 _CHUNK = 512
-_COPIED_PAGES = 256
-"""Copied at once, and synced: 2 MiB. Gigabytes that nobody syncs are written when the kernel finds
-that they are too many, and until then it holds up every writer, the journal too."""
+_COPIED_PAGES = 64
+"""Copied at once, and synced: 512 KiB. Gigabytes that nobody syncs are written when the kernel
+finds that they are too many, and until then it holds up every writer, the journal too.
+
+At 2 MiB a sync of the journal beside it took 1.3 ms in place of 0.7, and the put p99 rose to 20 ms;
+at this size it is 0.65 ms, and 12.
+"""
 _CREATION_BYTES_MAX = 1 << 20
 _COMMITS_KEPT = 64
 

@@ -13,7 +13,7 @@ from sim.check.model import Model
 from sim.check.replay import Calls, Replay, sort_calls
 from sim.check.timeline import Compaction, Life, Timeline, falling
 from sim.check.verdict import Side
-from sim.check.wording import asked, side
+from sim.check.wording import side
 from sim.history import NEVER_US, Call, Expire, History, Logged
 from sim.ops import (
     Admin,
@@ -30,6 +30,7 @@ from sim.ops import (
     Txn,
     Unknown,
 )
+from sim.wording import asked
 
 QUICK: Final = frozenset((Put, Txn, Delete))
 """Operations that change keys and nothing else."""

@@ -17,9 +17,10 @@ from sim.check.model import Model
 from sim.check.replay import BEGINNING, Calls, Replay, sort_calls
 from sim.check.timeline import Timeline, shown
 from sim.check.verdict import Side
-from sim.check.wording import happened, said, side
+from sim.check.wording import side
 from sim.history import Call, Event, History
 from sim.ops import Delete, Kv, Op, Put, Revoke, Txn, TxnOp
+from sim.wording import happened, told
 
 Changes = tuple[Kv, ...]
 
@@ -116,7 +117,7 @@ class _Walk:
                 continue
             if model.rev == rev:
                 model.undo()
-                why = f"watchers saw {_listed(changes)}; it was told {said(call.result)}"
+                why = f"watchers saw {_listed(changes)}; it was told {told(call.result)}"
                 self.found.add("linear/wrong-result", why, (side(call),), call.returned_us)
             model.impose(changes)
             replay.wrote(call)
@@ -202,7 +203,7 @@ class _Walk:
             why = "the only operation that writes this had been applied before"
             klass = "durability/applied-twice"
         elif known:
-            why = f"the only operation that writes this was told: {said(known[0].result)}"
+            why = f"the only operation that writes this was told: {told(known[0].result)}"
             klass = "durability/refused-but-applied"
         else:
             why = "no operation of any client explains it"

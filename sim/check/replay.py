@@ -18,7 +18,7 @@ from sim.check import shape
 from sim.check.guarantees import Found
 from sim.check.model import Model, stamped, writes
 from sim.check.verdict import Side
-from sim.check.wording import said, shown, side
+from sim.check.wording import side
 from sim.history import NEVER_US, Call, History
 from sim.ops import (
     DeleteDone,
@@ -34,6 +34,7 @@ from sim.ops import (
     TxnDone,
     Unknown,
 )
+from sim.wording import held, told
 
 BEGINNING: Final = Side("the beginning of the run", "an empty store at revision 1")
 
@@ -203,7 +204,7 @@ class Replay:
             left = self.model.keys_of(lease)
             if left:
                 kv = self.model.live[left[0]]
-                why = f"lease {lease} was revoked and left {shown(kv)} behind"
+                why = f"lease {lease} was revoked and left {held(kv)} behind"
                 sides = (self.maker(kv.mod), side(call))
                 self.found.add("lease/keys-stay", why, sides, call.returned_us)
 
@@ -235,10 +236,10 @@ class Replay:
                     return
         check = "serializable" if shape.is_serializable(call.op) else "linear"
         klass = f"{check}/wrong-result"
-        why = f"the answer must have been: {said(expected)}"
+        why = f"the answer must have been: {told(expected)}"
         kv = _first_difference(expected, result)
         if kv is not None:
-            why = f"{why}; the first difference is at {shown(kv)}"
+            why = f"{why}; the first difference is at {held(kv)}"
         maker = self.maker(kv.mod if kv is not None else self.model.rev)
         self.found.add(klass, why, (maker, side(call)), call.returned_us)
 

@@ -10,9 +10,10 @@ from sim.check.guarantees import Found
 from sim.check.settings import Bounds
 from sim.check.timeline import Timeline
 from sim.check.verdict import Side
-from sim.check.wording import happened, shown, side, watcher_side
+from sim.check.wording import side, watcher_side
 from sim.history import NEVER_US, Event, History, Seen, Watcher
 from sim.ops import Kv
+from sim.wording import happened, held
 
 
 def judge_watches(history: History, timeline: Timeline, bounds: Bounds, found: Found) -> None:
@@ -186,7 +187,7 @@ class _Judge:
             compaction = self.timeline.compacted_maybe(seen.time_us)
             if compaction is not None and compaction.rev > kv.mod - 1:
                 return True
-        why = f"{happened(event)} must carry {shown(before)}, not {shown(prev)}"
+        why = f"{happened(event)} must carry {held(before)}, not {held(prev)}"
         return self._broken("watch/prev-kv", why, seen, kv.mod)
 
     def _progress(self, seen: Seen) -> bool:

@@ -18,12 +18,13 @@ from core.inputs import Asked
 from core.operations import Range as CoreRange
 from sim.ops import Admin, Put, Range
 from sim.plan import Plan
-from sim.planted.bug import Bug, Catalogue, ask, script, swapped
+from sim.planted.bug import Bug, Catalogue, ask, script
 from sim.planted.converging import CONVERGING
 from sim.planted.leasing import LEASING
 from sim.planted.reading import READING
 from sim.planted.watching import WATCHING
 from sim.planted.writing import WRITING
+from sim.swapping import swapped
 
 AGAIN = Catalogue()
 

@@ -44,18 +44,6 @@ class Bug:
     """The class of verdict that it is here for; "": any of the check's."""
 
 
-@contextmanager
-def swapped(owner: object, name: str, value: object) -> Generator[None]:
-    """Let a module's or class's name mean something else for a while."""
-    assert name in vars(owner), f"{owner!r} has no {name} of its own"
-    before = vars(owner)[name]
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
-
-
 class Catalogue:
     """Bugs by name, in order. A module of this package fills one with its group."""
 

@@ -18,7 +18,8 @@ from core.ranges import PageCounts, read
 from core.state import State
 from core.watches import WatchHub
 from sim.ops import Compact, Delete, Put, Range
-from sim.planted.bug import Catalogue, ask, script, swapped, watch
+from sim.planted.bug import Catalogue, ask, script, watch
+from sim.swapping import swapped
 
 COMPACTING = Catalogue()
 

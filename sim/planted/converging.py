@@ -23,7 +23,8 @@ from core.writes import Writer
 from sim.ops import Grant, Revoke
 from sim.ops import Put as AskPut
 from sim.ops import Txn as AskTxn
-from sim.planted.bug import Catalogue, ask, fault, script, swapped
+from sim.planted.bug import Catalogue, ask, fault, script
+from sim.swapping import swapped
 
 CONVERGING = Catalogue()
 

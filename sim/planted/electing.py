@@ -21,7 +21,8 @@ from net.raft.replica import Replica
 from net.replicator import HardState
 from sim.ops import Admin, Put
 from sim.plan import Item
-from sim.planted.bug import Catalogue, ask, fault, script, swapped
+from sim.planted.bug import Catalogue, ask, fault, script
+from sim.swapping import swapped
 
 ELECTING = Catalogue()
 

@@ -18,13 +18,15 @@ from net import replicator as raft
 from net.driver import Driver
 from net.journal import Journal
 from net.journal.layout import Position
+from net.journal.spares import FILLING_SUFFIX
 from net.turns import DriverInput, Io
 from sim import cluster
 from sim.disk import SimDisk, SimFile
 from sim.ops import Put, Range
 from sim.plan import Item
-from sim.planted.bug import Catalogue, ask, fault, script, swapped
+from sim.planted.bug import Catalogue, ask, fault, script
 from sim.platter import Inode
+from sim.swapping import swapped
 
 ENDURING = Catalogue()
 
@@ -90,10 +92,17 @@ def answers_before_sync() -> Generator[None]:
     directed=script(*_many_writes(*_losses(1_500, 2_000, 2_500, 3_000)), members=1, engine="local"),
 )
 def syncs_do_nothing() -> Generator[None]:
-    """The disk says that it wrote, and keeps it in its cache."""
+    """The disk says that it wrote, and keeps it in its cache.
+
+    But for segments that are made ready: one that came back too short would be seen at once.
+    """
+    honest = SimDisk.datasync
 
     def lying(self: SimDisk, path: str, inode: Inode) -> None:
-        self.begin("datasync", path)
+        if path.endswith(FILLING_SUFFIX):
+            honest(self, path, inode)
+        else:
+            self.begin("datasync", path)
 
     with swapped(SimDisk, "datasync", lying):
         yield

@@ -20,8 +20,9 @@ from core.state import Lease, State, drop_lease
 from core.writes import Writer
 from sim.ops import Grant, KeepAlive, Put, Range, Revoke
 from sim.plan import Item
-from sim.planted.bug import Catalogue, ask, fault, script, swapped, watch
+from sim.planted.bug import Catalogue, ask, fault, script, watch
 from sim.planted.ordering import unnoticed
+from sim.swapping import swapped
 
 LEASING = Catalogue()
 

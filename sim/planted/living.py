@@ -14,7 +14,8 @@ from core.state import State
 from core.watches import WatchHub
 from core.watching import Watcher
 from sim.ops import Put, Range
-from sim.planted.bug import Catalogue, ask, fault, script, swapped, watch
+from sim.planted.bug import Catalogue, ask, fault, script, watch
+from sim.swapping import swapped
 
 LIVING = Catalogue()
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from net.disk import Bytes, RealDisk, RealFile
-from sim.planted.bug import swapped
+from sim.swapping import swapped
 
 SLOW_S: Final = 0.05
 _HEAD: Final = struct.Struct("<BQQQII")

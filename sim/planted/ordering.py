@@ -15,7 +15,8 @@ from sim.ledger import Ledger
 from sim.ops import Put
 from sim.perfect import PerfectEngine
 from sim.plan import Item
-from sim.planted.bug import Catalogue, ask, fault, script, swapped
+from sim.planted.bug import Catalogue, ask, fault, script
+from sim.swapping import swapped
 
 ORDERING = Catalogue()
 

@@ -21,8 +21,9 @@ from core.rounds import Rounds
 from core.state import State
 from sim.ops import Grant, Put, Range, TimeToLive
 from sim.plan import Item
-from sim.planted.bug import Catalogue, ask, fault, script, swapped
+from sim.planted.bug import Catalogue, ask, fault, script
 from sim.planted.ordering import unnoticed
+from sim.swapping import swapped
 
 READING = Catalogue()
 

@@ -21,8 +21,9 @@ from net.replicator import Entry
 from sim import cluster, engines
 from sim.ops import Put, Range
 from sim.plan import Item
-from sim.planted.bug import Catalogue, ask, fault, script, swapped
+from sim.planted.bug import Catalogue, ask, fault, script
 from sim.platter import Survival
+from sim.swapping import swapped
 from sim.tier1_disk import MachineDisk
 
 REPLICATING = Catalogue()

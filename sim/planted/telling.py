@@ -18,7 +18,8 @@ from core.watches import WatchHub
 from core.watching import Change, Group
 from sim.ops import Delete, Put, Txn
 from sim.plan import Item
-from sim.planted.bug import Catalogue, ask, fault, script, swapped, watch
+from sim.planted.bug import Catalogue, ask, fault, script, watch
+from sim.swapping import swapped
 from sim.workloads.kube import PREFIX
 
 TELLING = Catalogue()

@@ -27,7 +27,8 @@ from net.driver import Driver
 from net.turns import DriverInput, Io
 from sim.ops import Compact, Delete, Put, Txn
 from sim.plan import Item, Plan
-from sim.planted.bug import Catalogue, ask, fault, script, swapped, watch
+from sim.planted.bug import Catalogue, ask, fault, script, watch
+from sim.swapping import swapped
 
 WATCHING = Catalogue()
 

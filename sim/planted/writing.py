@@ -25,7 +25,8 @@ from sim.ops import Compare as AskCompare
 from sim.ops import Delete, Range
 from sim.ops import Put as AskPut
 from sim.ops import Txn as AskTxn
-from sim.planted.bug import Catalogue, ask, fault, script, swapped
+from sim.planted.bug import Catalogue, ask, fault, script
+from sim.swapping import swapped
 
 WRITING = Catalogue()
 

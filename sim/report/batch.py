@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from sim.report.page import POLICY, asset
-from sim.report.phrase import shown_line
 from sim.runner_task import Outcome
+from sim.wording import shown_line
 
 BINS = 40
 """Columns of the heat map: each is so many seeds, in order."""

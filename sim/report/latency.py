@@ -7,9 +7,10 @@ from collections.abc import Callable
 from math import log10
 from typing import Final
 
+from sim import wording
 from sim.history import NEVER_US, History
 from sim.menu import GROUPS, MENU
-from sim.report import members, phrase
+from sim.report import members
 
 Scale = Callable[[int], float]
 
@@ -65,7 +66,7 @@ def _dots(history: History, x: Scale, y: Scale) -> list[str]:
     """Return one path an outcome; unknown ones have no time and stand in a row on top."""
     paths: dict[str, list[str]] = {"ok": [], "fail": [], "info": []}
     for call in history.calls:
-        outcome = phrase.outcome(call.result)
+        outcome = wording.outcome(call.result)
         took = call.returned_us - call.invoked_us
         at = y(took) if call.returned_us < NEVER_US else TOP - 12
         paths[outcome].append(f"M{x(call.invoked_us):g} {at:g}h0")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import asdict, evolve
 
-from sim.report import phrase
+from sim import wording
 from sim.report.latency import plot
 from sim.report.scene import (
     SIZE_BYTES_MAX,
@@ -130,7 +130,7 @@ def _facts(picture: Picture, end_us: int) -> str:
     history, options = picture.history, picture.plan.options
     counts = {"ok": 0, "info": 0, "fail": 0}
     for call in history.calls:
-        counts[phrase.outcome(call.result)] += 1
+        counts[wording.outcome(call.result)] += 1
     words = (
         f"{options.members} member{'s' * (options.members > 1)}",
         escape(options.workload),
@@ -163,10 +163,10 @@ def _wrong(place: int, wrong: Wrong) -> str:
 
 def side_item(who: str, saw: str, what: str) -> str:
     """Return one party of a conflict; an operation links into the picture."""
-    name = escape(phrase.shown_line(who, 600))
+    name = escape(wording.shown_line(who, 600))
     if what.startswith("call "):
         name = f'<a href="#board" data-call="{escape(what[5:])}">{name}</a>'
-    saw = escape(phrase.shown_line(saw, 1_200))
+    saw = escape(wording.shown_line(saw, 1_200))
     return f'<li>{name}<span class="saw">saw {saw}</span></li>'
 
 

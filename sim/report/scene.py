@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 from attrs import field, frozen
 
+from sim import wording
 from sim.check.verdict import Side as Party
 from sim.check.verdict import Verdict
 from sim.history import NEVER_US, Call, History, Seen, Watcher
 from sim.ops import Failed, Json, Unknown
 from sim.plan import Plan
-from sim.report import lanes, members, messages, phrase
+from sim.report import lanes, members, messages
 from sim.report.latency import group_of
 from sim.report.trace import TraceLine, parse_all
 
@@ -176,7 +177,7 @@ def _lane(lines: Sequence[TraceLine], number: int, end_us: int) -> Json:
         for each in members.spans(lines, number, end_us)
     ]
     marks: list[Json] = [
-        [line.time_us, line.kind, phrase.shown_line(line.text)]
+        [line.time_us, line.kind, wording.shown_line(line.text)]
         for line in lines
         if line.member == number and line.kind in members.EVENTS
     ]
@@ -192,7 +193,7 @@ def _faults(history: History, end_us: int) -> list[Json]:
             band.what,
             group_of(band.what),
             list(band.members),
-            phrase.shown_line(band.detail),
+            wording.shown_line(band.detail),
         ]
         for band in members.bands(history.faults, end_us)
     ]
@@ -218,12 +219,12 @@ def _calls(
                 call.member,
                 call.invoked_us,
                 call.returned_us if call.returned_us < NEVER_US else None,
-                _OUTCOMES.index(phrase.outcome(call.result)),
+                _OUTCOMES.index(wording.outcome(call.result)),
                 point_of.get(call.number),
                 None if isinstance(call.result, Failed | Unknown) else call.result.rev,
-                phrase.brief(call.op),
-                phrase.shown_line(phrase.asked(call.op), size),
-                phrase.shown_line(phrase.told(call.result), size),
+                wording.brief(call.op),
+                wording.shown_line(wording.asked(call.op), size),
+                wording.shown_line(wording.told(call.result), size),
             ]
         )
     if len(whole) < len(calls):
@@ -265,7 +266,7 @@ def _watchers(
                 watcher.member,
                 watcher.opened_us,
                 lanes.watcher_end(watcher, end_us),
-                phrase.wanted(watcher.spec),
+                wording.wanted(watcher.spec),
                 seen,
                 len(watcher.seen),
             ]
@@ -278,11 +279,11 @@ def _seen(seen: Seen, whole: bool) -> Json:
     revs = [event.kv.mod for event in seen.events]
     text = ""
     if whole:
-        text = "; ".join(phrase.happened(each) for each in seen.events[:_EVENTS_SHOWN])
+        text = "; ".join(wording.happened(each) for each in seen.events[:_EVENTS_SHOWN])
         more = len(seen.events) - _EVENTS_SHOWN
         text += f"; … {more} more" if more > 0 else ""
         text += f"compacted at {seen.compact_rev} " if seen.compact_rev else ""
-        text += phrase.shown_line(seen.reason)
+        text += wording.shown_line(seen.reason)
     return [seen.time_us, seen.kind, max(revs, default=seen.rev), len(revs), text]
 
 
@@ -320,7 +321,7 @@ def _lines(
     )
     if len(kept) < len(own):
         left.append(f"{len(own) - len(kept):,} of {len(own):,} trace lines of members")
-    return [[line.time_us, phrase.shown_line(line.text)] for line in kept]
+    return [[line.time_us, wording.shown_line(line.text)] for line in kept]
 
 
 def _samples(

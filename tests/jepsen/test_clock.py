@@ -1,6 +1,10 @@
 """Real time for clients: order, and calls of other threads."""
 
+import os
+import signal
 import threading
+
+import pytest
 
 from jepsen.clock import RealTime
 
@@ -44,4 +48,35 @@ def test_nothing_runs_once_its_time_is_over() -> None:
     real, seen = RealTime(), list[str]()
     real.after(FAR_US / 1000, lambda: seen.append("late"))
     real.run_until(0)
+    assert seen == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupt_waits_until_the_call_that_runs_is_over(how: signal.Signals) -> None:
+    real, seen = RealTime(), list[str]()
+
+    def work() -> None:
+        os.kill(os.getpid(), how)
+        seen.append("whole")
+
+    before = signal.getsignal(how)
+    real.after(0, work)
+    real.after(0, lambda: seen.append("never"))
+    with pytest.raises(KeyboardInterrupt), real.interruptible():
+        real.run_until(FAR_US)
+    assert seen == ["whole"]
+    assert signal.getsignal(how) is before
+
+
+def test_a_second_interrupt_does_not_wait() -> None:
+    real, seen = RealTime(), list[str]()
+
+    def work() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        seen.append("whole")
+
+    real.after(0, work)
+    with pytest.raises(KeyboardInterrupt), real.interruptible():
+        real.run_until(FAR_US)
     assert seen == []

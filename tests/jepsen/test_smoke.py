@@ -77,9 +77,12 @@ def test_a_run_that_is_interrupted_takes_away_what_it_made(
 ) -> None:
     run, name = begun(tmp_path)
     with run:
-        assert left_of(name, tmp_path)
-        run.send_signal(how)
-        run.communicate(timeout=PATIENCE_S)
+        try:
+            assert left_of(name, tmp_path)
+            run.send_signal(how)
+            run.communicate(timeout=PATIENCE_S)
+        finally:
+            run.kill()
     assert run.returncode == 2
     assert left_of(name, tmp_path) == []
 

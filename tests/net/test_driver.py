@@ -27,7 +27,7 @@ from core.operations import (
 from core.state import State
 from net import driver as driver_module
 from net import packs as packs_module
-from net.driver import DriverInput, JobDone
+from net.driver import DriverInput, Io, JobDone
 from net.flush import Pace
 from net.local import LocalEngine
 from net.packs import decode_entry
@@ -396,6 +396,40 @@ def test_one_job_of_a_kind_runs_at_a_time(tmp_path: Path) -> None:
     io = world.turn(JobDone("checkpoint", 1), put("client", b"v" * 3_000))
     io = world.synced()
     assert "checkpoint" in [job.kind for job in io.jobs]
+    world.close()
+
+
+def committed_at_once(world: DriverWorld, count: int) -> Io:
+    """So many packs become durable together: the turn that learns of it."""
+    size = PACK_BYTES_MAX // 2
+    world.turn(*(put(token, b"v" * size, b"k%d" % token) for token in range(count)))
+    return world.synced()
+
+
+def test_what_is_committed_is_applied_a_slice_a_turn_and_answered_in_order(tmp_path: Path) -> None:
+    pace = Pace(apply_commands=2, apply_bytes=1 << 40)
+    world = DriverWorld(tmp_path, pace=pace, segment_bytes=16 << 20).lead()
+    slices = [io := committed_at_once(world, 5)]
+    while io.busy:
+        slices.append(io := world.turn(after_ms=0))
+    assert [values(io.replies) for io in slices] == [[0, 1], [2, 3], [4]]
+    world.close()
+
+
+def test_a_pack_that_is_larger_than_a_slice_is_one(tmp_path: Path) -> None:
+    world = DriverWorld(tmp_path, segment_bytes=16 << 20).lead()
+    assert values(committed_at_once(world, 3).replies) == [0]
+    assert values(world.turn().replies) == [1]
+    world.close()
+
+
+def test_a_read_waits_for_what_was_committed_before_it(tmp_path: Path) -> None:
+    world = DriverWorld(tmp_path, pace=Pace(apply_commands=1), segment_bytes=16 << 20).lead()
+    committed_at_once(world, 3)
+    io = world.turn(Asked("reader", Range(b"k2")))
+    assert values(io.replies) == [1]
+    io = world.turn()
+    assert values(io.replies) == [2, "reader"]
     world.close()
 
 

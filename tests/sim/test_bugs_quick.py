@@ -13,11 +13,12 @@ from core.errors import Failure
 from sim.check.guarantees import WORDS
 from sim.check.verdict import CHECKS
 from sim.planted import BUGS, planted
-from sim.planted.bug import Bug, swapped
+from sim.planted.bug import Bug
 from sim.planted.classes import BY_HAND, unearned
 from sim.planted.gate import Hunt, hunts_of, row_of, run_gate, unexercised
 from sim.runner import Worth
 from sim.runner_task import Found, Outcome
+from sim.swapping import swapped
 
 
 def test_every_planted_bug_is_caught_by_its_named_check() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from sim.ops import NO_CONNECTION, Failed, Op, Put, PutDone, Range, RangeDone, Txn, Unknown
+from sim.plan import Options
 from sim.platter import Survival
 from sim.tier2_clock import seed_scheduler
 from sim.wire import CHANNELS
@@ -105,6 +106,26 @@ def test_a_stopped_process_says_nothing_and_goes_on() -> None:
         assert isinstance(answer, PutDone)
 
     play(script)
+
+
+def test_a_leader_that_is_stopped_lets_another_lead_before_it_ends() -> None:
+    async def script(told: Told) -> None:
+        cluster = told.cluster
+        for member in range(3):
+            cluster.start(member)
+        await told.pass_ms(3_000)
+        first = cluster.leader()
+        assert first is not None
+        cluster.stop(first)
+        while cluster.leader() in (None, first):
+            assert cluster.is_up(first)
+            await told.pass_ms(1)
+        cluster.start(first)
+        await told.pass_ms(1_000)
+        assert cluster.machines[first].lives == 2
+        assert cluster.settled() == ""
+
+    play(script, options=Options(members=3, engine="raft"))
 
 
 PROGRAM = """

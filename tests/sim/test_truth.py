@@ -24,6 +24,7 @@ class Puppet:
         self.members = members
         self.role = Role(0, 0, False)
         self.commit_index = 0
+        self.refused_frames = 0
 
     def step(self, now_ms: int, inputs: Sequence[RaftInput]) -> RaftOutput:
         return self.out

@@ -28,7 +28,7 @@ from core.state import State
 from core.watches import WatchHub
 from core.watching import Progress, Watcher, WatchStream
 from core.writes import Writer
-from sim.planted.bug import swapped
+from sim.swapping import swapped
 
 Mutation = Callable[[], AbstractContextManager[None]]
 

@@ -13,7 +13,7 @@ from net.store import store as stores
 from net.store.batch import Batch
 from net.store.store import Store
 from server import recover
-from sim.planted.bug import swapped
+from sim.swapping import swapped
 from tests.bugs.track_record.lives import Deed, both, broken, compact, delete, lives, put
 from tests.crash.planted import answers_before_sync, switches_early
 

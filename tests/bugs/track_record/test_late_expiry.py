@@ -15,7 +15,7 @@ from core.machine import apply
 from core.operations import Command, LeaseExpire, LeaseGrant, Put
 from core.ranges import PageCounts
 from core.state import State
-from sim.planted.bug import swapped
+from sim.swapping import swapped
 
 
 def live_keys(*log: tuple[int, Command]) -> list[bytes]:

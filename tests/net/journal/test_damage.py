@@ -99,6 +99,27 @@ def test_a_truncated_segment_is_refused() -> None:
         open_journal(disk)
 
 
+@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.parametrize("size_bytes", [0, 100, 512, 900, 2000, -1])
+def test_a_newest_segment_that_was_cut_off_is_refused_however_little_is_gone(
+    size_bytes: int, closed: bool
+) -> None:
+    disk = written(closed=closed)
+    file = disk.open(path(3))
+    kept = size_bytes if size_bytes >= 0 else file.size_bytes() - 512
+    file.truncate(kept)
+    found = rf"0000000000000003\.seg, offset {kept}: the file ends here, though it was at least"
+    with pytest.raises(JournalDamaged, match=found):
+        open_journal(disk)
+
+
+def test_a_prepared_segment_that_was_emptied_is_refused() -> None:
+    disk = written(closed=True)
+    disk.create(path(4)).close()
+    with pytest.raises(JournalDamaged, match=r"0000000000000004\.seg, offset 0: the file ends"):
+        open_journal(disk)
+
+
 def test_a_zeroed_header_of_the_oldest_segment_is_refused() -> None:
     disk = written(closed=False)
     disk.damage(path(1), 0, bytes(512))

@@ -24,6 +24,7 @@ from net.journal.layout import (
 )
 
 NUMBER = 7
+U32 = st.integers(0, 2**32 - 1)
 U64 = st.integers(0, 2**64 - 1)
 FRAMES = st.lists(
     st.builds(
@@ -96,11 +97,11 @@ def test_heads_are_found_behind_damage() -> None:
     assert heads(image, NUMBER + 1, 0) == []
 
 
-@given(U64, U64, U64, st.integers(0, 2**32 - 1), U64, U64)
+@given(U64, U64, U64, U32, U64, U64, U32)
 def test_a_header_comes_back_and_a_changed_one_does_not(
-    number: int, segment: int, offset: int, chain: int, term: int, index: int
+    number: int, segment: int, offset: int, chain: int, term: int, index: int, made: int
 ) -> None:
-    header = Header(number, Position(segment, offset), chain, Term(term), Index(index))
+    header = Header(number, Position(segment, offset), chain, Term(term), Index(index), made)
     image = encode_header(header)
     assert len(image) == HEADER_BYTES
     assert decode_header(image) == header

@@ -1,6 +1,7 @@
 """A certified member that says what no member says: it changes nothing, and costs little."""
 
 import gc
+import json
 import tracemalloc
 from pathlib import Path
 from random import Random
@@ -83,6 +84,17 @@ def test_garbage_of_a_member_changes_nothing(world: PeerWorld) -> None:
     world.wires.clear()
     say(world, leader.id, bad, frames)
     assert facts(leader) == before
+    world.close()
+
+
+def test_what_the_engine_refuses_is_counted_and_told_once_in_a_while(world: PeerWorld) -> None:
+    leader = world.leader()
+    bad = next(each for each in world.wholes if each != leader.id)
+    say(world, leader.id, bad, [framed(RAFT, b"\xffnothing")] * 7)
+    world.run(10)
+    assert leader.driver.metrics.peer_frames_refused_total == 7
+    told = [json.loads(line)["msg"] for line in world.nodes[leader.id].lines]
+    assert told.count("refused a message that no member sends") == 1
     world.close()
 
 

@@ -277,3 +277,27 @@ def test_an_answer_of_one_who_is_no_member_counts_for_nothing() -> None:
         one.step(raft.Receive(peer, encode(Ack(term, 2, False, 1))))
     world.run(50)
     assert one.applied == [b""]
+
+
+def test_a_snapshot_that_the_log_was_cut_past_meanwhile_is_followed_by_the_next() -> None:
+    world = RaftWorld(3, kept_entries=2)
+    one, _, three = world.members.values()
+    world.elect(one)
+    world.split([1, 2], [3])
+    cut_past(world, one, b"while it is away")
+    world.heal()
+    assert world.run(3_000, lambda: world.installs == 1)
+    there, back = world.links[1, 3], world.links[3, 1]
+    there.held = back.held = []
+    cut_past(world, one, b"while it installs")
+    there.held = back.held = None
+    assert world.run(1_000, lambda: three.applied == one.applied)
+    assert world.installs == 2
+
+
+def cut_past(world: RaftWorld, leader: Member, what: bytes) -> None:
+    """Commit so much that nobody who misses all of it finds its beginning in the log."""
+    for number in range(30):
+        world.propose(leader, what + b" %d" % number)
+    assert world.run(100, lambda: leader.applied[-1] == what + b" 29")
+    leader.flush()

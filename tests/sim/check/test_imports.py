@@ -4,8 +4,15 @@ import ast
 
 from tests.sources import sources
 
-ALLOWED = ("sim.check", "sim.ops", "sim.history", "sim.well_typed")
-JUDGES = ("sim/check/", "sim/ops.py", "sim/history.py", "sim/history_file.py", "sim/well_typed.py")
+ALLOWED = ("sim.check", "sim.ops", "sim.history", "sim.well_typed", "sim.wording")
+JUDGES = (
+    "sim/check/",
+    "sim/history.py",
+    "sim/history_file.py",
+    "sim/ops.py",
+    "sim/well_typed.py",
+    "sim/wording.py",
+)
 
 
 def test_the_checkers_see_nothing_of_the_product() -> None:

@@ -40,7 +40,7 @@ def test_a_stale_read_names_the_read_and_the_write_that_it_missed() -> None:
     assert verdict.calls == (write, read)
     assert [side.saw for side in verdict.conflict] == [
         "revision 3",
-        "revision 2: a = 1 @2 (created 2, version 1)",
+        "a = 1 @2 (created 2, version 1) · revision 2",
     ]
 
 

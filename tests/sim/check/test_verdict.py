@@ -24,7 +24,7 @@ def test_a_verdict_reads_as_guarantee_breach_and_parties() -> None:
         "  - call 1, process 1, member 0, 2.000000 to 2.100000 s: put a = 2",
         "      saw revision 3",
         "  - call 2, process 2, member 0, 3.000000 to 3.100000 s: get a",
-        "      saw revision 2: a = 1 @2 (created 2, version 1)",
+        "      saw a = 1 @2 (created 2, version 1) · revision 2",
     ]
 
 

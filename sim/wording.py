@@ -3,6 +3,8 @@
 Rule of this file: text out of values, bounded in length, with nothing that cannot be printed.
 """
 
+from collections.abc import Iterable
+
 from sim.history import Event, Expire, WatchSpec
 from sim.ops import (
     Admin,
@@ -39,8 +41,8 @@ TEXT_MAX = 40
 """What is shown of one key or value."""
 BRIEF_MAX = 9
 """What is shown of a key in a lane."""
-KVS_MAX = 6
-"""How many keys of a range are shown."""
+LISTED_MAX = 6
+"""How many keys, leases or events are shown."""
 
 _SHORT = {"Grant": "grant", "Revoke": "revoke", "KeepAlive": "keep", "TimeToLive": "ttl of"}
 
@@ -49,6 +51,7 @@ def shown(text: str) -> str:
     """Return a key or value as something printable, cut with its size where it is long."""
     cut = text[:TEXT_MAX]
     plain = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in cut)
+    plain = plain if text and " " not in plain else f"'{plain}'"
     return plain if len(text) <= TEXT_MAX else f"{plain}… ({len(text)} bytes)"
 
 
@@ -100,6 +103,15 @@ def asked(op: Op) -> str:
             return what + (f" to {target}" if what == "move_leader" else "")
 
 
+def held(kv: Kv | None) -> str:
+    """Return one key with its value and revisions."""
+    if kv is None:
+        return "nothing"
+    lease = f" lease {kv.lease}" if kv.lease else ""
+    text = f"{shown(kv.key)} = {shown(kv.value)} @{kv.mod}"
+    return f"{text} (created {kv.create}, version {kv.version}{lease})"
+
+
 def brief(op: Op) -> str:
     """Return what was asked in the two or three words that fit into a lane."""
     match op:
@@ -124,7 +136,7 @@ def told(result: Result) -> str:
         case RangeDone(rev, kvs, total, more):
             return f"{_kvs(kvs, total)}{' and more' if more else ''} · revision {rev}"
         case PutDone(rev, prev):
-            return f"revision {rev}" + (f", before: {_kv(prev)}" if prev else "")
+            return f"revision {rev}" + (f", before: {held(prev)}" if prev else "")
         case DeleteDone(rev, deleted, prevs):
             before = f", before: {_kvs(prevs, len(prevs))}" if prevs else ""
             return f"{deleted} deleted · revision {rev}{before}"
@@ -138,16 +150,16 @@ def told(result: Result) -> str:
         case KeepAliveDone(rev, _, ttl_s):
             return (f"{ttl_s} s more" if ttl_s else "no such lease") + f" · revision {rev}"
         case TimeToLiveDone(rev, _, ttl_s, granted_s, keys):
-            held = f" · keys {', '.join(map(shown, keys[:KVS_MAX]))}" if keys else ""
-            return f"{ttl_s} of {granted_s} s left · revision {rev}{held}"
+            of = f" · keys {listed(map(shown, keys))}" if keys else ""
+            return f"{ttl_s} of {granted_s} s left · revision {rev}{of}"
         case LeasesDone(rev, leases):
-            return f"leases {', '.join(map(str, leases[:KVS_MAX])) or 'none'} · revision {rev}"
+            return f"leases {listed(map(str, leases))} · revision {rev}"
         case AdminDone(rev, facts):
             return " ".join(f"{name}={value}" for name, value in facts) + f" · revision {rev}"
         case Failed(text):
             return f"refused: {shown_line(text)}"
         case Unknown(text):
-            return f"unknown: {shown_line(text)}"
+            return f"outcome unknown: {shown_line(text)}"
 
 
 def outcome(result: Result) -> str:
@@ -159,10 +171,17 @@ def outcome(result: Result) -> str:
 
 def happened(event: Event) -> str:
     """Return what a watcher saw of one change."""
-    key, value = shown(event.kv.key), shown(event.kv.value)
-    now = f"{key} = {value}" if event.kind == "put" else f"{key} deleted"
+    kv = event.kv
+    now = f"put {held(kv)}" if event.kind == "put" else f"delete {shown(kv.key)} @{kv.mod}"
     before = f", before: {shown(event.prev.value)} @{event.prev.mod}" if event.prev else ""
-    return f"{now} @{event.kv.mod}{before}"
+    return f"{now}{before}"
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Return the first few of these, and how many more there are."""
+    every = list(texts)
+    rest = [f"… {len(every) - LISTED_MAX} more"] if len(every) > LISTED_MAX else []
+    return ", ".join(every[:LISTED_MAX] + rest) or "nothing"
 
 
 def wanted(spec: WatchSpec) -> str:
@@ -203,15 +222,9 @@ def _compare(compare: Compare) -> str:
     return f"{span(compare.key, compare.end)}.{compare.target} {compare.sign} {text}"
 
 
-def _kv(kv: Kv) -> str:
-    """Return one key as a client sees it."""
-    lease = f" lease {kv.lease}" if kv.lease else ""
-    return f"{shown(kv.key)} = {shown(kv.value)} @{kv.mod} v{kv.version}{lease}"
-
-
 def _kvs(kvs: tuple[Kv, ...], total: int) -> str:
     """Return the first keys of a range and how many there are."""
     if not kvs:
         return "nothing" if not total else f"{total} keys"
-    more = f" … {total} keys" if total > len(kvs) or len(kvs) > KVS_MAX else ""
-    return ", ".join(_kv(each) for each in kvs[:KVS_MAX]) + more
+    rest = f" of {total}" if total > len(kvs) else ""
+    return listed(map(held, kvs)) + rest
