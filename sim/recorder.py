@@ -35,7 +35,10 @@ class Recorder:
         """Note what a call was told, once. Of an unknown outcome nobody knows the end."""
         call = self._pending.pop(number)
         returned_us = NEVER_US if isinstance(result, Unknown) else self._now_us()
-        self.history.calls.append(call._replace(returned_us=returned_us, result=result))
+        number, process, member, op, invoked_us, _, _ = call
+        self.history.calls.append(
+            Call(number, process, member, op, invoked_us, returned_us, result)
+        )
 
     def open(self, process: int, member: int, spec: WatchSpec, *, after_rev: int) -> Watcher:
         """Note that a process opens a watch after it saw `after_rev` acknowledged."""

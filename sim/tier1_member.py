@@ -262,15 +262,14 @@ class Member:
 
     def _take_turn(self) -> None:
         inputs, self._inbox = self._inbox, []
-        mono_us = self.clock.monotonic_us()
+        alarm, mono_us = self._alarm, self.clock.monotonic_us()
         io = self.driver.turn(mono_us // 1000, inputs)
         self._carry_out(io)
+        left_us = io.next_deadline_ms * 1000 - mono_us
         if io.busy:
             self._wake(TURN_US)
-        else:
-            due_us = self.clock.world_after_us(io.next_deadline_ms * 1000 - mono_us)
-            if due_us < self._alarm.due_us:
-                self._alarm.set(max(due_us, self.world.now_us + TURN_US))
+        elif (due_us := self.clock.world_after_us(left_us)) < alarm.due_us:
+            alarm.set(max(due_us, self.world.now_us + TURN_US))
 
     def _carry_out(self, io: Io) -> None:
         if io.replies:

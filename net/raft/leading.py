@@ -308,17 +308,18 @@ class Leading:
         replica.inner.advance()
         if not replica.inner.is_leader:
             return
-        if self._next_beat_ms() <= replica.now_ms:
+        hearing = self.hearing()
+        if self._next_beat_ms(hearing) <= replica.now_ms:
             self._beaten_ms = replica.now_ms
-        for follower in self.hearing():
+        for follower in hearing:
             base_index = max(1, replica.log.base_index)
             if follower.asks_snapshot(replica.now_ms, base_index):
                 replica.out.send_snapshot.append((follower.number, base_index))
         if self.handover is not None:
             self._hand_over(self.handover)
 
-    def _next_beat_ms(self) -> int:
-        sent_ms = [each.sent_ms for each in self.hearing()]
+    def _next_beat_ms(self, hearing: list[Follower]) -> int:
+        sent_ms = [each.sent_ms for each in hearing]
         return min(sent_ms, default=self._beaten_ms) + self.replica.config.timing.heartbeat_ms
 
     def next_deadline_ms(self) -> int | None:
@@ -326,7 +327,7 @@ class Leading:
         members = self.replica.membership.members
         if len(members) == 1 and self.replica.me in members and not self._leaving:
             return None
-        return self._next_beat_ms()
+        return self._next_beat_ms(self.hearing())
 
     def _hand_over(self, handover: Handover) -> None:
         """Ask the target to take over once it has everything; give up in time."""

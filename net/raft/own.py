@@ -111,20 +111,22 @@ class Own:
         """Whether a majority, this member among them, was heard within two election timeouts."""
         replica, leading = self._replica, self._leading
         oldest_ms = replica.now_ms - 2 * replica.config.timing.election_ms
-        heard = sum(
-            each == replica.me or leading.follower(each).heard_ms > oldest_ms
+        heard = [
+            each
             for each in replica.membership.voters
-        )
-        return heard >= replica.membership.majority
+            if each == replica.me or leading.follower(each).heard_ms > oldest_ms
+        ]
+        return len(heard) >= replica.membership.majority
 
     def _count(self) -> None:
         """Commit what a majority holds durably, from this leader's first entry on."""
         replica, leading, log = self._replica, self._leading, self._replica.log
         membership = replica.membership
-        held = sorted(
+        held = [
             log.durable if each == replica.me else leading.follower(each).match
             for each in membership.voters
-        )
+        ]
+        held.sort()
         index = held[-membership.majority]
         if index > self.commit and log.term_at(index) == replica.term:
             self.commit = index
