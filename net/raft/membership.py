@@ -43,6 +43,8 @@ class Membership:
     def __init__(self, members: Configuration, entries: Iterable[Entry]) -> None:
         self._ground: Configuration = dict(members)
         self._changes: list[tuple[int, Configuration]] = []
+        self._known_voters: tuple[Configuration, list[int]] = ({}, [])
+        """The last configuration that was asked for its voters, and those."""
         for entry in entries:
             self.appended(entry)
 
@@ -68,12 +70,15 @@ class Membership:
     @property
     def voters(self) -> list[int]:
         """Who votes, in order."""
-        return sorted(each for each, votes in self.members.items() if votes)
+        members = self.members
+        if self._known_voters[0] is not members:
+            self._known_voters = (members, sorted(each for each in members if members[each]))
+        return self._known_voters[1]
 
     @property
     def majority(self) -> int:
         """How many voters decide."""
-        return sum(self.members.values()) // 2 + 1
+        return len(self.voters) // 2 + 1
 
     def votes(self, member: int) -> bool:
         """Whether a member votes."""
