@@ -32,6 +32,7 @@ from core.tuples import new
 from net import replicator as raft
 from net.changes import change_of
 from net.correspondence import Correspondence, progress_of
+from net.deadlines import Deadlines
 from net.disk import DiskFull
 from net.faultpoint import faultpoint
 from net.flush import Pace, StoreBuffer
@@ -60,8 +61,6 @@ from net.turns import Synced as Synced
 from net.unsynced import Unsynced
 
 DEFAULT_PACE = Pace()
-TICK_MS = 50
-"""How often time alone makes a turn: lease deadlines are this sharp."""
 
 
 class Driver:
@@ -97,10 +96,7 @@ class Driver:
         self._checkpointing = False
         self._emptying = False
         self._preparing = False
-        self._last_tick_ms = -TICK_MS
-        self._tick_at_ms = 0
-        self._engine_due_ms: int | None = None
-        self._node_due_ms: int | None = None
+        self._deadlines = Deadlines(pace.idle_ms)
         self._has_stepped = self._had_work = True
         """Whether the node took anything in this turn, and had more to do after the last one."""
         self._letters = Correspondence()
@@ -118,6 +114,8 @@ class Driver:
             SnapshotGone: self._tell_engine,
             LeadershipTo: self._tell_engine,
         }
+        self._late: list[raft.Entry] = []
+        """What is committed, and applied once a message that waits for the disk has left."""
         self._io, self._hold_flushes = Io(), False
         self._untold_full = False
         """Journal or store found no room, and the core has not been told."""
@@ -128,6 +126,8 @@ class Driver:
         node = self.node
         self.metrics.turns_total += 1
         node.advance(now_ms)
+        if self._late:
+            self._apply_late(now_ms)
         node_inputs: list[Input] = []
         shell = self._shell
         for given in inputs:
@@ -136,6 +136,8 @@ class Driver:
                 node_inputs.append(given)  # type: ignore[arg-type]  # all others are the core's
             else:
                 take(given)
+        if self._deadlines.is_soon_over(now_ms):
+            self._raft_inputs.append(raft.Tick())
         if self._raft_inputs:
             self._step_engine(now_ms)
         if self._untold_full:
@@ -145,7 +147,7 @@ class Driver:
             self._perform(chain.from_iterable(map(node.step, node_inputs)), now_ms)
         if self._has_stepped and (reads := node.begin_reads()):
             self._perform(reads, now_ms)
-        if now_ms >= self._tick_at_ms:
+        if now_ms >= self._deadlines.tick_at_ms:
             self._tick(now_ms)
         if self._reads or self.packs.has_any():
             self._propose_batch(now_ms)
@@ -163,7 +165,7 @@ class Driver:
             self._unsynced.ask(io, is_awaited=self._awaits_disk())
         if self._letters.asked:
             self._letters.tell(io)
-        io.busy = self._had_work or bool(self._raft_inputs)
+        io.busy = self._had_work or bool(self._raft_inputs or self._late)
         io.next_deadline_ms = self._next_deadline(now_ms)
         return io
 
@@ -221,7 +223,7 @@ class Driver:
     def _tick(self, now_ms: int) -> None:
         # Keepalives that were waiting are heard before any lease falls due.
         self._step_engine(now_ms)
-        self._last_tick_ms = now_ms
+        self._deadlines.ticked(now_ms)
         self._raft_inputs.append(raft.Tick())
         if (progressed := progress_of(self.engine, self.journal.last_index)) is not None:
             self._perform(self.node.step(progressed), now_ms)
@@ -252,6 +254,8 @@ class Driver:
         while self._raft_inputs:
             inputs = self._raft_inputs
             self._raft_inputs = []
+            if self._late:
+                self._apply_late(now_ms)
             out = self.engine.step(now_ms, inputs)
             refused = 0
             for persist in out.persist:
@@ -270,8 +274,9 @@ class Driver:
                     lead = core_inputs.Elected(out.role.term)
                 late = core_inputs.Refused(self.packs.outdated(), disk_full=False)
                 self._perform(chain(self.node.step(late), self.node.step(lead)), now_ms)
-            for entry in out.apply:
-                self._apply(entry, now_ms)
+            self._late += out.apply
+            if self._late and not (letters.is_holding and self._unsynced):
+                self._apply_late(now_ms)
             for token, index in out.read_ready:
                 began_us = self.clock_us()
                 effects = self.node.step(ReadReady(token, index))
@@ -283,7 +288,7 @@ class Driver:
                 self._io.snapshots += out.send_snapshot
             if out.transferred:
                 self._io.transferred += out.transferred
-            self._engine_due_ms = out.next_deadline_ms
+            self._deadlines.heed(out)
             if self._staged and self._installing is None:
                 for staged in self._staged:
                     staged.discard()
@@ -370,6 +375,15 @@ class Driver:
             refused = core_inputs.Refused(sequences, self.disk_full)
             fate = refused if outcome.refused else core_inputs.Lost(sequences)
             self._perform(self.node.step(fate), now_ms)
+
+    def release(self, batch: int) -> list[PeerMessage]:
+        """Return what may leave once the journal is durable up to a batch; `Synced` comes next."""
+        return self._letters.released(self._unsynced.sequence_of(batch))
+
+    def _apply_late(self, now_ms: int) -> None:
+        late, self._late = self._late, []
+        for entry in late:
+            self._apply(entry, now_ms)
 
     def _apply(self, entry: raft.Entry, now_ms: int) -> None:
         commands = self.packs.commands(entry)
@@ -478,23 +492,7 @@ class Driver:
             self._preparing = False
 
     def _next_deadline(self, now_ms: int) -> int:
-        tick_at = self._last_tick_ms + TICK_MS
-        if self._pace.idle_ms > TICK_MS:
-            tick_at = max(tick_at, self._due_ms())
-        self._has_stepped = False
-        self._tick_at_ms = tick_at
-        deadline = tick_at
-        due = self.buffer.due_at_ms()
-        if due is not None and not (self._hold_flushes or self._emptying):
-            deadline = min(deadline, due)
-        return max(deadline, now_ms)
-
-    def _due_ms(self) -> int:
-        """Return when time alone has something to do for core or engine, or looks once more."""
-        if self._has_stepped:
-            self._node_due_ms = self.node.next_due_ms()
-        due = self._last_tick_ms + self._pace.idle_ms
-        for other in (self._node_due_ms, self._engine_due_ms):
-            if other is not None and other < due:
-                due = other
-        return due
+        node_due, self._has_stepped = self.node.next_due_ms if self._has_stepped else None, False
+        is_still = self._hold_flushes or self._emptying
+        flush_ms = None if is_still else self.buffer.due_at_ms()
+        return max(self._deadlines.next_ms(node_due, flush_ms), now_ms)

@@ -410,25 +410,31 @@ class RaftEngine:
         if self._role != (term, leader, leads):
             role = self._role = Role(term, leader, leads)
         return RaftOutput(
-            persist=out.persist,
-            send=replica.gated(),
-            apply=out.apply,
-            read_ready=out.read_ready,
-            resolved=out.resolved,
-            role=role,
-            next_deadline_ms=self._next_deadline_ms(),
-            read_lost=out.read_lost,
-            send_snapshot=out.send_snapshot,
-            install=out.install,
-            transferred=out.transferred,
+            out.persist,
+            replica.gated() if out.messages else [],
+            out.apply,
+            out.read_ready,
+            out.resolved,
+            role,
+            self._next_deadline_ms(),
+            out.read_lost,
+            out.send_snapshot,
+            out.install,
+            out.transferred,
+            self._leading.soon_ms if leads else None,
         )
 
     def _next_deadline_ms(self) -> int | None:
         replica = self._replica
         leads = replica.inner.is_leader
-        times = [self._leading.next_deadline_ms() if leads else self._elections.due_ms]
+        times: list[int] = []
+        due_ms = self._leading.next_deadline_ms() if leads else self._elections.due_ms
+        if due_ms is not None:
+            times.append(due_ms)
+        if leads and self._leading.soon_ms is not None:
+            times.append(self._leading.soon_ms)
         if self._leading.handover is not None:
             times.append(self._leading.handover.due_ms)
         if replica.owes_term:
             times.append(self._owed_ms)
-        return min((each for each in times if each is not None), default=None)
+        return min(times, default=None)
