@@ -41,9 +41,15 @@ class Correspondence:
 
     def persisted(self, io: Io, sequence: int) -> None:
         """Everything up to a sequence is durable: let go what waited for it."""
-        self._persisted = sequence
+        io.sends += self.released(sequence)
+
+    def released(self, sequence: int) -> list[PeerMessage]:
+        """Everything up to a sequence is durable: return what waited for it."""
+        self._persisted = max(self._persisted, sequence)
+        released: list[PeerMessage] = []
         while self._gated and self._gated[0][0] <= sequence:
-            io.sends.append(self._gated.popleft()[1])
+            released.append(self._gated.popleft()[1])
+        return released
 
     def withdraw(self, sequence: int) -> None:
         """This sequence and all after it were not written: what depended on them never leaves."""

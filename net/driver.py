@@ -35,6 +35,7 @@ from net.backlog import Backlog
 from net.changes import change_of
 from net.checkpoints import Checkpoints
 from net.correspondence import Correspondence, progress_of
+from net.deadlines import Deadlines
 from net.disk import DiskFull
 from net.faultpoint import faultpoint
 from net.flush import Pace, StoreBuffer
@@ -64,8 +65,6 @@ from net.turns import Synced as Synced
 from net.unsynced import Unsynced
 
 DEFAULT_PACE = Pace()
-TICK_MS = 50
-"""How often time alone makes a turn: lease deadlines are this sharp."""
 
 
 class Driver:
@@ -101,10 +100,7 @@ class Driver:
         self._backlog = Backlog(pace)
         self._checkpoints = Checkpoints(pace)
         self._preparing = False
-        self._last_tick_ms = -TICK_MS
-        self._tick_at_ms = 0
-        self._engine_due_ms: int | None = None
-        self._node_due_ms: int | None = None
+        self._deadlines = Deadlines(pace.idle_ms)
         self._store_due_ms: int | None = None
         self._has_stepped = self._had_work = True
         """Whether the node took anything in this turn, and had more to do after the last one."""
@@ -140,6 +136,8 @@ class Driver:
                 take(given)
         if self._backlog.begin_turn():
             self._apply_some(now_ms)
+        if self._deadlines.is_soon_over(now_ms):
+            self._raft_inputs.append(raft.Tick())
         if self._raft_inputs:
             self._step_engine(now_ms)
         if self._untold_full:
@@ -149,7 +147,7 @@ class Driver:
             self._perform(chain.from_iterable(map(node.step, node_inputs)), now_ms)
         if self._has_stepped and (reads := node.begin_reads()):
             self._perform(reads, now_ms)
-        if now_ms >= self._tick_at_ms:
+        if now_ms >= self._deadlines.tick_at_ms:
             self._tick(now_ms)
         if self._reads or (packs := self.packs).waiting or packs.changes or packs.held:
             self._propose_batch(now_ms)
@@ -225,7 +223,7 @@ class Driver:
     def _tick(self, now_ms: int) -> None:
         # Keepalives that were waiting are heard before any lease falls due.
         self._step_engine(now_ms)
-        self._last_tick_ms = now_ms
+        self._deadlines.ticked(now_ms)
         self._raft_inputs.append(raft.Tick())
         if (progressed := progress_of(self.engine, self.journal.last_index)) is not None:
             self._perform(self.node.step(progressed), now_ms)
@@ -258,7 +256,7 @@ class Driver:
             self._raft_inputs = []
             out = self.engine.step(now_ms, inputs)
             persists, sends, applies, read_ready, resolved = out[:5]
-            role, self._engine_due_ms, read_lost, snapshots, install, transferred = out[5:]
+            role, _, read_lost, snapshots, install, transferred, _ = out[5:]
             refused = 0
             for persist in persists:
                 if not self._persist(persist, refused):
@@ -278,6 +276,7 @@ class Driver:
                 self._perform(chain(self.node.step(late), self.node.step(lead)), now_ms)
             if applies:
                 self._backlog.add(applies)
+            if self._backlog and not (letters.is_holding and self._unsynced.waiting):
                 self._apply_some(now_ms)
             for token, index in read_ready:
                 began_us = self.clock_us()
@@ -289,6 +288,7 @@ class Driver:
             if snapshots or transferred:
                 io.snapshots += snapshots
                 io.transferred += transferred
+            self._deadlines.heed(out)
             self._received.judged()
 
     def _persist(self, persist: raft.Persist, refused: int) -> bool:
@@ -372,6 +372,10 @@ class Driver:
             refused = core_inputs.Refused(sequences, self.disk_full)
             fate = refused if outcome.refused else core_inputs.Lost(sequences)
             self._perform(self.node.step(fate), now_ms)
+
+    def release(self, batch: int) -> list[PeerMessage]:
+        """Return what may leave once the journal is durable up to a batch; `Synced` comes next."""
+        return self._letters.released(self._unsynced.sequence_of(batch))
 
     def _apply_some(self, now_ms: int) -> None:
         for entry, commands in self._backlog.slice(self.packs):
@@ -472,21 +476,6 @@ class Driver:
             self._preparing = False
 
     def _next_deadline(self, now_ms: int) -> int:
-        tick_at = self._last_tick_ms + TICK_MS
-        if self._pace.idle_ms > TICK_MS and (due_ms := self._due_ms()) > tick_at:
-            tick_at = due_ms
-        self._has_stepped, self._tick_at_ms = False, tick_at
-        if (due := self._store_due_ms) is not None and due < tick_at:
-            tick_at = due
-        return tick_at if tick_at > now_ms else now_ms
-
-    def _due_ms(self) -> int:
-        """Return when time alone has something to do for core or engine, or looks once more."""
-        if self._has_stepped:
-            self._node_due_ms = self.node.next_due_ms()
-        due = self._last_tick_ms + self._pace.idle_ms
-        if (node_ms := self._node_due_ms) is not None and node_ms < due:
-            due = node_ms
-        if (engine_ms := self._engine_due_ms) is not None and engine_ms < due:
-            due = engine_ms
-        return due
+        node_due, self._has_stepped = self.node.next_due_ms if self._has_stepped else None, False
+        due = self._deadlines.next_ms(node_due, self._store_due_ms)
+        return due if due > now_ms else now_ms

@@ -70,28 +70,29 @@ class Handshakes:
         self._log = log
         self._now_s = now_s
         self._timeout_s = timeout_s
-        self._pending: dict[int, _Handshake] = {}
+        self.pending: dict[int, _Handshake] = {}
+        """Those under way, by handle."""
         self.members_pending = 0
         """How many are of listeners for members."""
         self.done: deque[tuple[ssl.SSLSocket, PeerInfo]] = deque()
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return len(self.pending)
 
     def __contains__(self, handle: int) -> bool:
-        return handle in self._pending
+        return handle in self.pending
 
     def begin(self, sock: socket.socket, listener: Listener, address: str) -> None:
         """Take over a freshly accepted, non-blocking socket."""
         expires_s = self._now_s() + self._timeout_s
         shake = _Handshake(sock, sock.fileno(), listener, address, expires_s)
-        self._pending[shake.handle] = shake
+        self.pending[shake.handle] = shake
         self.members_pending += listener.role is Role.PEER
         self._poll.register(shake.handle, select.EPOLLIN | select.EPOLLONESHOT)
 
     def ready(self, handle: int) -> None:
         """Go on with the handshake whose socket the poll reported."""
-        shake = self._pending[handle]
+        shake = self.pending[handle]
         if not isinstance(shake.sock, ssl.SSLSocket) and not self._wrap(shake):
             return
         assert isinstance(shake.sock, ssl.SSLSocket)
@@ -105,7 +106,7 @@ class Handshakes:
     def expire(self) -> None:
         """Close every handshake whose time is up."""
         now_s = self._now_s()
-        for shake in list(self._pending.values()):
+        for shake in list(self.pending.values()):
             if shake.expires_s > now_s:
                 break  # The dict is in order of arrival, and all wait equally long.
             if shake.is_running:
@@ -117,7 +118,7 @@ class Handshakes:
         """End the threads, then drop everything that is pending or was not taken."""
         self._jobs.close()
         self._jobs.deliver()
-        for shake in list(self._pending.values()):
+        for shake in list(self.pending.values()):
             self._drop(shake, "closing")
         while self.done:
             self.done.popleft()[0].close()
@@ -196,5 +197,5 @@ class Handshakes:
         shake.sock.close()
 
     def _forget(self, shake: _Handshake) -> None:
-        del self._pending[shake.handle]
+        del self.pending[shake.handle]
         self.members_pending -= shake.listener.role is Role.PEER

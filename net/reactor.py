@@ -4,7 +4,7 @@ Rule: bytes are moved, nothing is decided about them. One turn reads every ready
 the application do the work those bytes asked for, and writes each connection that has output:
 
     poll -> recv, feed (each ready link) -> application.turn -> take, send (each dirty link)
-                                            [-> goes_on -> application.turn -> take, send]
+                                            [-> goes_on -> send, application.turn -> take, send]
 
 No task, future or channel per connection or request. `turn` is synchronous: the simulator calls it
 from a bare heap, `run` from the one trio task of production.
@@ -147,10 +147,12 @@ class Reactor:
 
     def next_ms(self) -> int | None:
         """When the next turn is due although nothing happened; None for never."""
-        times = [time for time in (self._due_ms, self._stop_ms) if time is not None]
-        if self._connections:
-            times.append(self._sweeps.due_ms)
-        return min(times, default=None)
+        due_ms, stop_ms = self._due_ms, self._stop_ms
+        if stop_ms is not None and (due_ms is None or stop_ms < due_ms):
+            due_ms = stop_ms
+        if self._connections and (due_ms is None or self._sweeps.due_ms < due_ms):
+            due_ms = self._sweeps.due_ms
+        return due_ms
 
     def wait_s(self, now_ms: int) -> float:
         """How long to wait for something to happen before the next turn."""
@@ -166,13 +168,13 @@ class Reactor:
         more than most requests do; trio's other tasks run at least every `TRIO_MS_MAX`.
         """
         try:
-            yielded_ms = self._now_ms()
+            now_ms = yielded_ms = self._now_ms()
             while not self.is_over:
-                is_busy = self.turn(0.0) or self.turn(LINGER_IN_POLL_S)
+                is_busy = self.turn(min(LINGER_IN_POLL_S, self.wait_s(now_ms)))
                 now_ms = self._now_ms()
                 if not is_busy:
                     await self._sockets.wait(self.wait_s(now_ms))
-                    yielded_ms = self._now_ms()
+                    now_ms = yielded_ms = self._now_ms()
                 elif now_ms - yielded_ms >= TRIO_MS_MAX:
                     await trio.lowlevel.checkpoint()
                     yielded_ms = self._now_ms()
@@ -203,6 +205,7 @@ class Reactor:
         self._due_ms = self._application.turn(now_ms)
         self._flush_all(touched)
         if self._application.goes_on():
+            self._flush_all({})
             self._due_ms = self._application.turn(self._now_ms())
             self._flush_all({})
         if touched:
@@ -289,8 +292,8 @@ class Reactor:
     @property
     def _undecided(self) -> int:
         """How many connections of members have not said anything yet."""
-        silent = (one for one in self._connections.values() if one.codec is None)
-        return sum(one.link.peer.role is Role.PEER for one in silent)
+        every = self._connections.values()
+        return sum(one.codec is None and one.link.peer.role is Role.PEER for one in every)
 
     def _open(self, link: Link, codec: Codec | None) -> Connection:
         connection = Connection(link, codec, 0)
@@ -300,9 +303,8 @@ class Reactor:
         return connection
 
     def _http1(self, peer: PeerInfo, now_ms: int) -> Http1Connection:
-        application = self._application
         return Http1Connection(
-            lambda request: application.http1(request, peer),
+            lambda request: self._application.http1(request, peer),
             now_ms,
             touched=self._touched,
             date=self._date,
@@ -361,10 +363,8 @@ class Reactor:
         peer = connection.link.peer
         if peer.role is Role.PEER:
             # Members' frames begin with a zero; whoever asks about membership speaks HTTP/1.1.
-            is_http = data[:1].isalpha()
-            codec = (
-                self._http1(peer, now_ms) if is_http else self._application.accepted(peer, now_ms)
-            )
+            begin = self._http1 if data[:1].isalpha() else self._application.accepted
+            codec = begin(peer, now_ms)
         elif data.startswith(_PREFACE):
             codec = self._application.accepted(peer, now_ms)
         elif _PREFACE.startswith(data):

@@ -155,8 +155,7 @@ RaftInput = (
 )
 
 
-@frozen
-class Persist:
+class Persist(NamedTuple):
     """Write these in this order as one durable batch, then report `sequence`.
 
     Sequences ascend. One that only drops has sequence 0 and is not reported.
@@ -211,6 +210,8 @@ class RaftOutput(NamedTuple):
 
     transferred: Sequence[tuple[int, bool]] = ()
     """(token, whether the target leads): the end of a `Transfer`."""
+    soon_ms: int | None = None
+    """When to step again although that is but a moment; None if `next_deadline_ms` says all."""
 
 
 NOTHING = RaftOutput()

@@ -282,7 +282,7 @@ class EpollSockets:
             crowd = self._are_waiting = not self._are_waiting and len(ready) > 1
             if not crowd:
                 ready += self._newcomers.poll(0, NEWCOMERS_MAX)
-        if self._handshakes:
+        if self._handshakes.pending:
             self._handshakes.expire()
         if self._paused_until_s is not None and time.monotonic() >= self._paused_until_s:
             self._accept_again()

@@ -41,6 +41,10 @@ class Unsynced:
         io.is_awaited = is_awaited
         self._size_bytes = 0
 
+    def sequence_of(self, batch: int) -> int:
+        """Return the engine's newest sequence up to a batch; 0 for none."""
+        return max((waiting[1] for waiting in self.waiting if waiting[0] <= batch), default=0)
+
     def done(self, batch: int) -> list[tuple[int, Callable[[], None] | None]]:
         """Everything up to a batch is durable: return the (sequence, what waits) of each."""
         self.is_syncing = False

@@ -76,5 +76,6 @@ class Gathered:
             self.send_snapshot,
             self.install,
             (),
+            None,
         )
         return new(RaftOutput, values)

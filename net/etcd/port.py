@@ -234,6 +234,8 @@ class ClientPort:
             return False
         assert self._syncer is not None, "INV-PORT-STARTED"
         if self._syncer.here(position):
+            if self._is_lone_awaited and self._peers is not None:
+                self._peers.send(self._driver.release(position))
             return self._is_lone_awaited
         self._syncer.request(position)
         return False

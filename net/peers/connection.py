@@ -138,6 +138,13 @@ class PeerConnection:
 
     def take(self, limit: int) -> bytes:
         """See Codec."""
+        if len(self._urgent) == 1 and not self._rest and len(self._urgent[0]) == self.queued_bytes:
+            if self.queued_bytes <= limit:
+                self.queued_bytes = 0
+                self.traffic.sent_bytes += len(self._urgent[0])
+                return self._urgent.popleft()
+        elif not self.queued_bytes:
+            return b""
         pieces: list[bytes | memoryview] = []
         room = limit
         while room > 0:

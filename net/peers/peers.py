@@ -54,8 +54,10 @@ class MemberPeers:
 
     def take(self, now_ms: int) -> Sequence[DriverInput]:
         """See Peers."""
-        due = [self.snapshots.tick(now_ms), self.links.tick(now_ms)]
-        self._due_ms = min((each for each in due if each is not None), default=None)
+        due_ms, links_ms = self.snapshots.tick(now_ms), self.links.tick(now_ms)
+        if due_ms is None or (links_ms is not None and links_ms < due_ms):
+            due_ms = links_ms
+        self._due_ms = due_ms
         if self.snapshots.driver.engine.refused_frames != self.metrics.peer_frames_refused_total:
             self._tell_refused()
         taken, self._inputs = self._inputs, []

@@ -128,7 +128,7 @@ class Snapshots:
         """Send on; forget a backup that nobody wanted for long. Return when it is due again."""
         self._now_ms = now_ms
         due = None
-        for peer, sending in list(self._sending.items()):
+        for peer, sending in list(self._sending.items()) if self._sending else ():
             if sending.due_ms <= now_ms:
                 self._read_on(peer, sending)
             elif due is None or sending.due_ms < due:

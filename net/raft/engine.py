@@ -412,7 +412,7 @@ class RaftEngine:
             role = self._role = Role(term, leader, leads)
         values = (
             out.persist,
-            replica.gated(),
+            replica.gated() if out.messages else [],
             out.apply,
             out.read_ready,
             out.resolved,
@@ -422,6 +422,7 @@ class RaftEngine:
             out.send_snapshot,
             out.install,
             out.transferred,
+            self._leading.soon_ms if leads else None,
         )
         return new(RaftOutput, values)
 
@@ -429,6 +430,8 @@ class RaftEngine:
         replica = self._replica
         leads, handover = replica.inner.is_leader, self._leading.handover
         due_ms = self._leading.next_deadline_ms() if leads else self._elections.due_ms
+        if leads and (soon_ms := self._leading.soon_ms) is not None:
+            due_ms = soon_ms if due_ms is None or soon_ms < due_ms else due_ms
         if handover is None and not replica.owes_term:
             return due_ms
         times = [] if due_ms is None else [due_ms]

@@ -37,6 +37,12 @@ class Follower:
     """When it was last sent an Append."""
     heard_ms: int = 0
     """When it last answered one."""
+    offered: int = 0
+    """The newest entry that it offered: clients of its own wait for that."""
+    held_ms: int = 0
+    """Since when it could be told of a commit; 0 if it was told of all."""
+    confirmed: int = 0
+    """The newest read round that it confirmed."""
     must_hear: bool = False
     """It is to be sent an Append though there is nothing to say."""
     wants_snapshot: bool = False
@@ -54,6 +60,7 @@ class Follower:
         """A new leader knows nothing of it, and hopes that it has everything."""
         self.match = 0
         self.next, self.told = next_index, -1
+        self.offered = self.held_ms = self.confirmed = 0
         self.rewound_at = self.rewound_after = self.stamp
         self.heard_ms = now_ms
         self.sent_ms = now_ms

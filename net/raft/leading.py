@@ -27,6 +27,10 @@ from net.raft.wire import (
 from net.replicator import Change, ChangeKind, ChangeMember, Outcome
 
 ORDERS_MAX = 4_096
+COMMIT_MS = 2
+"""So long a commit waits for entries to be told with, where some come soon after each commit."""
+ROUND_MS = 5
+"""So long a read round waits for those who confirm it fastest; then all are asked."""
 
 
 @define
@@ -56,6 +60,14 @@ class Leading:
     """Removed members that are to hear of it: member -> where the removal is in the log."""
     _asked_ms: int = 0
     """When the round under way was last asked for."""
+    _asked_few: bool = False
+    """Whether only as many were asked as have to confirm."""
+    _committed_ms: int = 0
+    """When something was last committed."""
+    _goes_on: bool = False
+    """Whether the last proposal came soon after a commit, as of a client that asks in turn."""
+    soon_ms: int | None = None
+    """When time alone has something to do for what waits but a moment."""
     _beaten_ms: int = 0
     """When everybody's patience was last thought of."""
     _packed: tuple[int, int, bytes] = (0, 0, b"")
@@ -126,10 +138,34 @@ class Leading:
             follower.next = first + count
             follower.flies(len(packed))
         follower.told = commit
+        follower.held_ms = 0
         follower.sent_ms = replica.now_ms
         follower.must_hear = False
         head = (replica.term, previous, log.term_at(previous), commit, follower.stamp)
         replica.out.messages.append((follower.number, encode_append(head, count, packed), 0))
+
+    def must_tell(self, follower: Follower) -> bool:
+        """Whether to say now what is committed, and not with the entries that come next.
+
+        A message of its own wakes the follower once more for each command: 0.2 ms of its CPU. It is
+        sent at once where nothing follows, or a client of the follower's waits for it.
+        """
+        replica = self.replica
+        commit = replica.inner.commit
+        if follower.told == commit:
+            return False
+        if not self._goes_on or follower.told < follower.offered <= commit:
+            return True
+        if not follower.held_ms:
+            follower.held_ms = replica.now_ms
+        due_ms = follower.held_ms + COMMIT_MS
+        if replica.now_ms >= due_ms:
+            return True
+        self._expect(due_ms)
+        return False
+
+    def _expect(self, due_ms: int) -> None:
+        self.soon_ms = due_ms if self.soon_ms is None else min(self.soon_ms, due_ms)
 
     def acknowledged(self, peer: int, ack: Ack) -> None:
         """A member answered an Append of this term."""
@@ -169,6 +205,7 @@ class Leading:
     def propose(self, token: int, payload: bytes) -> int:
         """Append an entry; return its index."""
         replica = self.replica
+        self._goes_on = replica.now_ms - self._committed_ms <= COMMIT_MS
         replica.inner.propose(payload)
         index = replica.log.last_index
         if token:
@@ -180,6 +217,7 @@ class Leading:
         asked = peer, message.token
         if asked not in self._orders and (index := self._order(message)):
             self._orders[asked] = index
+            self.follower(peer).offered = index
             if len(self._orders) > ORDERS_MAX:
                 del self._orders[next(iter(self._orders))]
         self.answer(peer, message)
@@ -244,6 +282,7 @@ class Leading:
     def applied(self, index: int) -> None:
         """An entry was handed out."""
         self._tokens.pop(index, None)
+        self._committed_ms = self.replica.now_ms
 
     def withdraw(self, keep: int) -> None:
         """The entries behind an index are gone from here; other members may hold them."""
@@ -267,33 +306,57 @@ class Leading:
     def pong(self, peer: int, message: Pong) -> None:
         """A member knows of no later term."""
         self._rounds.confirm(peer, message.round)
+        self.follower(peer).confirmed = message.round
 
     def begin_rounds(self) -> None:
-        """Begin one round for all reads that wait, once this term has committed something."""
+        """Begin rounds for all reads that wait, once this term has committed something."""
         replica, rounds = self.replica, self._rounds
         commit = replica.inner.commit
         if rounds.held and replica.log.term_at(commit) == replica.term:
-            rounds.begin(commit, replica.me)
-            self._ask_round()
-        elif rounds.under_way and self._is_round_due():
-            self._ask_round()
-        membership = replica.membership
-        for asker, index in rounds.confirmed(membership.voters, membership.majority):
-            self._tell(asker, index)
+            before = rounds.under_way
+            rounds.begin_each(commit, replica.me)
+            self._tell_confirmed()
+            if rounds.under_way > before:
+                self._ask_round(few=not before)
+        elif rounds.under_way:
+            self._tell_confirmed()
+            if rounds.under_way and replica.now_ms >= self._round_due_ms():
+                self._ask_round(few=False)
+        if self._asked_few and rounds.under_way:
+            self._expect(self._round_due_ms())
 
-    def _is_round_due(self) -> bool:
-        return self.replica.now_ms - self._asked_ms >= self.replica.config.timing.heartbeat_ms
+    def _round_due_ms(self) -> int:
+        timing = self.replica.config.timing
+        return self._asked_ms + (ROUND_MS if self._asked_few else timing.heartbeat_ms)
 
-    def _ask_round(self) -> None:
-        replica = self.replica
+    def _ask_round(self, *, few: bool) -> None:
+        """Ask all voters to confirm; or as few as must, those that confirmed last time."""
+        replica, membership = self.replica, self.replica.membership
+        asked = [
+            follower
+            for follower in map(self.follower, membership.voters)
+            if follower.number != replica.me and follower.is_linked
+        ]
+        needed = membership.majority - membership.votes(replica.me)
+        self._asked_few = few and needed < len(asked)
+        if self._asked_few:
+            asked = sorted(asked, key=lambda each: -each.confirmed)[:needed]
         self._asked_ms = replica.now_ms
-        for member in replica.membership.voters:
-            if member != replica.me and self.follower(member).is_linked:
-                replica.send(member, Ping(replica.term, self._rounds.under_way))
+        for follower in asked:
+            replica.send(follower.number, Ping(replica.term, self._rounds.under_way))
+
+    def _tell_confirmed(self) -> None:
+        membership = self.replica.membership
+        for asker, index in self._rounds.confirmed(membership.voters, membership.majority):
+            self._tell(asker, index)
 
     def _tell(self, asker: Asker, index: int) -> None:
         replica = self.replica
         if asker.member != replica.me:
+            follower = self.follower(asker.member)
+            if follower.held_ms and follower.told < index:
+                # Its client waits until it knows that this is committed.
+                self.send(follower, follower.next - 1, 0)
             replica.send(asker.member, Told(replica.term, asker.token, index))
         elif index:
             replica.out.read_ready.append((asker.token, index))
@@ -305,6 +368,7 @@ class Leading:
     def tick(self) -> None:
         """Commit and send what there is; keep everybody's patience."""
         replica = self.replica
+        self.soon_ms = None
         replica.inner.advance()
         if not replica.inner.is_leader:
             return

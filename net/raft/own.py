@@ -146,5 +146,6 @@ class Own:
             count = log.count_within(follower.next, message_bytes)
             self._leading.send(follower, follower.next - 1, count)
             is_due = False
-        if is_due or follower.must_hear or (follower.told != self.commit and not follower.is_full):
+        may_tell = not follower.is_full and self._leading.must_tell(follower)
+        if is_due or follower.must_hear or may_tell:
             self._leading.send(follower, follower.next - 1, 0)

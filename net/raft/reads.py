@@ -1,7 +1,8 @@
 """Read rounds of a leader: who asked, at which commit index, and who has confirmed since.
 
 Rule of this file: a round's index is the commit index when it began; it is told once a majority of
-the voters has confirmed, after that, that it knows of no later term. No clock is asked.
+the voters has confirmed, after its reads were asked for, that it knows of no later term. A member
+that asks for reads of its own confirms them by asking. No clock is asked.
 """
 
 from collections.abc import Collection
@@ -37,6 +38,22 @@ class ReadRounds:
     def under_way(self) -> int:
         """The newest round that is not confirmed; 0 for none."""
         return next(reversed(self._rounds)) if self._rounds else 0
+
+    def begin_each(self, commit: int, leader: int) -> int:
+        """Begin a round for each member that asks; return the newest one's number.
+
+        Whoever asks in the leader's term knew of no later one after its clients had asked it.
+        """
+        held = self.held
+        for member in dict.fromkeys(asker.member for asker in held):
+            self.held = [asker for asker in held if asker.member == member]
+            self.begin(commit, leader)
+            self.confirm_one(member, self.newest)
+        return self.newest
+
+    def confirm_one(self, member: int, number: int) -> None:
+        """A member confirms one round, and says nothing about those before."""
+        self._rounds[number].confirmed.add(member)
 
     def begin(self, commit: int, leader: int) -> int:
         """Begin one round for all that is held; return its number."""

@@ -9,8 +9,6 @@ patch from outside; the simulator's truth must see what comes of it.
 
 from collections.abc import Generator
 
-from attrs import evolve
-
 from core import membership
 from core.errors import Failure
 from core.operations import MembersChange
@@ -78,7 +76,7 @@ def raft_vote_is_not_kept() -> Generator[None]:
         persist(self)
         asked = self.out.persist
         if asked and (state := asked[-1].hard_state) is not None:
-            asked[-1] = evolve(asked[-1], hard_state=state._replace(vote=0))
+            asked[-1] = asked[-1]._replace(hard_state=state._replace(vote=0))
 
     def anyway(self: Elections, _majority: int) -> bool:
         return self.canvassing > 0
@@ -111,7 +109,7 @@ def raft_term_is_not_kept() -> Generator[None]:
         persist(self)
         asked = self.out.persist
         if asked and asked[-1].hard_state is not None:
-            asked[-1] = evolve(asked[-1], hard_state=HardState(0, 0, 0))
+            asked[-1] = asked[-1]._replace(hard_state=HardState(0, 0, 0))
 
     with swapped(Replica, "persist", forgetful):
         yield

@@ -25,8 +25,8 @@ from core.operations import (
     Txn,
 )
 from core.state import State
-from net import driver as driver_module
 from net import packs as packs_module
+from net.deadlines import TICK_MS
 from net.driver import DriverInput, Io, JobDone
 from net.flush import Pace
 from net.local import LocalEngine
@@ -437,4 +437,4 @@ def test_an_idle_driver_asks_for_the_next_tick_only(world: DriverWorld) -> None:
     io = world.turn(after_ms=60)
     io = world.turn(after_ms=60)
     assert (io.sync, io.busy, io.jobs, io.replies, io.notices) == (0, False, [], [], [])
-    assert io.next_deadline_ms == world.now_ms + driver_module.TICK_MS
+    assert io.next_deadline_ms == world.now_ms + TICK_MS
