@@ -14,14 +14,13 @@ from net.raft.reads import Asker, ReadRounds
 from net.replicator import Entry, Outcome, Persist, RaftInput, RaftOutput, Role
 from sim import perfect_messages as say
 from sim.ledger import Ledger
-from sim.perfect_followers import RETRY_MS, FixedMembership, Follower
+from sim.perfect_candidate import LedgerCandidate
+from sim.perfect_followers import NEVER_MS, RETRY_MS, FixedMembership, Follower
 from sim.perfect_log import KEPT_ENTRIES, PerfectLog
 from sim.perfect_messages import Gathered, pack, unpack
 
-_NEVER_MS = 1 << 62
 
-
-class PerfectEngine(FixedMembership):
+class PerfectEngine(FixedMembership, LedgerCandidate):
     """One member's engine, for one life. `entries` are what its journal holds."""
 
     def __init__(
@@ -46,6 +45,8 @@ class PerfectEngine(FixedMembership):
         self._hint = bounds.hard_state.commit
         self._message_bytes = message_bytes
         self._lossy = lossy
+        self._matched = 0
+        """This term's leader has the same log, as far as it is known here."""
         self._sequence = 0
         self._term_sequence = 0  # the persist that makes the term durable
         self._peers = {each: Follower() for each in ledger.ids if each != member_id}
@@ -60,7 +61,7 @@ class PerfectEngine(FixedMembership):
         self._lost_leader = False
         self._greetings: list[int] = []
         self._now_ms = self._installing = 0
-        self._owed_ms = _NEVER_MS  # when to write the term again that a full disk refused
+        self._owed_ms = NEVER_MS  # when to write the term again that a full disk refused
         self._out = Gathered()
         self.role = self._role = Role(self.term, 0, False)  # made anew where its parts change
 
@@ -75,7 +76,7 @@ class PerfectEngine(FixedMembership):
         for given in inputs:
             self._take(given, now_ms)
         if now_ms >= self._owed_ms:
-            self._owed_ms = _NEVER_MS
+            self._owed_ms = NEVER_MS
             self._persist([])
         if self._greetings:
             self._greet()
@@ -83,43 +84,12 @@ class PerfectEngine(FixedMembership):
         if self.is_leader:
             if self._rounds.held:
                 self._begin_rounds()
-            self._replicate()
-            due_ms = min(due_ms, self._retry_at_ms())
+            due_ms = min(due_ms, self._replicate())
         if self._applied != self.commit_index and not self._installing:
             self._hand_out()
         if self.role is not self._role and self.role != self._role:
             self._role = out.role = self.role
-        return out.whole(None if due_ms == _NEVER_MS else due_ms)
-
-    # What the ledger sees.
-
-    @property
-    def last(self) -> tuple[int, int]:
-        """See Candidate."""
-        last_index = self._log.last_index
-        return self._log.term_at(last_index), last_index
-
-    @property
-    def base_index(self) -> int:
-        """See Candidate."""
-        return self._log.base_index
-
-    def entry_at(self, index: int) -> Entry | None:
-        """See Candidate."""
-        return self._log.entry_at(index)
-
-    @property
-    def can_lead(self) -> bool:
-        """See Candidate."""
-        return not self._installing
-
-    def step_down(self) -> None:
-        """See Candidate."""
-        self._lost_leader = True
-
-    def greet(self, peer: int) -> None:
-        """See Candidate."""
-        self._greetings.append(peer)
+        return out.whole(None if due_ms == NEVER_MS else due_ms)
 
     # Inputs.
 
@@ -179,6 +149,7 @@ class PerfectEngine(FixedMembership):
         self.term = term
         self.is_leader = False
         self.leader = leader
+        self._matched = 0
         self.role = Role(term, leader, False)
         self._out.resolved += [Outcome(token, refused=False) for token in self._tokens.values()]
         self._tokens.clear()
@@ -221,42 +192,58 @@ class PerfectEngine(FixedMembership):
         self._persist(entries)
 
     def _begin_rounds(self) -> None:
-        """Begin one round for all reads that wait, once this term has committed something."""
+        """Begin rounds for all reads that wait, once this term has committed something.
+
+        Whoever asks confirms its own. A lone round asks as few others as must confirm it.
+        """
+        rounds = self._rounds
         if self._log.term_at(self.commit_index) != self.term:
             return
-        number = self._rounds.begin(self.commit_index, self._me)
-        if not self._peers:
-            self._confirm(self._me, number)
-        for peer in self._peers:
+        is_lone = not rounds.under_way
+        number = rounds.begin_each(self.commit_index, self._me)
+        self._tell_confirmed()
+        if not rounds.under_way:
+            return
+        asked = [peer for peer, follower in self._peers.items() if follower.is_linked]
+        if is_lone:
+            asked.sort(key=lambda peer: -self._peers[peer].confirmed)
+            del asked[self._ledger.majority - 1 :]
+        for peer in asked:
             self._send_append(peer, [], number)
 
-    def _confirm(self, member: int, number: int) -> None:
-        """A member confirms all rounds up to one."""
-        self._rounds.confirm(member, number)
+    def _tell_confirmed(self) -> None:
         for asker, index in self._rounds.confirmed(self._ledger.ids, self._ledger.majority):
             if asker.member == self._me:
                 self._out.read_ready.append((asker.token, index))
             else:
                 self._send(asker.member, (say.TOLD, self.term, asker.token, index))
+                self._peers[asker.member].was_told(index)
 
-    def _replicate(self) -> None:
-        log, retry_at_ms = self._log, self._now_ms - RETRY_MS
+    def _replicate(self) -> int:
+        """Send what there is; return when time alone has something to do here."""
+        log, now_ms, commit = self._log, self._now_ms, self.commit_index
+        is_asking = bool(self._rounds.under_way)
+        due_ms, must_know = NEVER_MS, commit if self._lossy else 0
         for peer, follower in self._peers.items():
             if not follower.is_linked:
                 continue
-            if follower.heard_ms <= retry_at_ms and self._waits_for(follower):
-                follower.heard_ms = self._now_ms
+            waits = is_asking or follower.match < log.last_index or follower.knows < must_know
+            if (waits or follower.owes) and follower.is_overdue(now_ms, waits=waits):
                 self._try_again(peer)
             while follower.next <= log.last_index:
                 if follower.next <= log.base_index:
-                    if follower.wants_snapshot(self._now_ms):
+                    if follower.wants_snapshot(now_ms, lossy=self._lossy):
                         self._out.send_snapshot.append((peer, log.base_index))
                     break
                 entries = log.chunk(follower.next, self._message_bytes)
                 self._send_append(peer, entries, 0)
                 follower.next = entries[-1].index + 1
-            if follower.told < self.commit_index and follower.next > log.base_index:
+            is_told = follower.told >= commit or follower.next <= log.base_index
+            if not is_told and follower.must_hear(now_ms, commit):
                 self._send_append(peer, [], 0)
+            if not is_told or waits:
+                due_ms = min(due_ms, follower.due_ms)
+        return due_ms
 
     def _try_again(self, peer: int) -> None:
         """Send what is not acknowledged once more; where nothing is, ask how far the peer is."""
@@ -264,11 +251,6 @@ class PerfectEngine(FixedMembership):
         self._send_append(peer, [], say.PROBE)
         if self._rounds.under_way:
             self._send_append(peer, [], self._rounds.under_way)
-
-    def _waits_for(self, follower: Follower) -> bool:
-        return bool(self._rounds.under_way) or follower.lags(
-            self._log, self.commit_index * self._lossy
-        )
 
     def _send_append(self, peer: int, entries: list[Entry], number: int) -> None:
         follower = self._peers[peer]
@@ -279,7 +261,7 @@ class PerfectEngine(FixedMembership):
         packed = [(entry.index, entry.term, entry.payload) for entry in entries]
         term = self._log.term_at(previous)
         self._send(peer, (say.APPEND, self.term, previous, term, packed, self.commit_index, number))
-        follower.told = self.commit_index
+        follower.was_told(self.commit_index)
 
     def _renew_link(self, peer: int) -> None:
         if self.is_leader:
@@ -324,6 +306,7 @@ class PerfectEngine(FixedMembership):
         elif kind == say.TOLD and self._reads.pop(message[2], 1) is None:
             token, index = message[2], message[3]
             if index and term == self.term:
+                self._commit_to(min(index, self._matched))
                 self._out.read_ready.append((token, index))
             else:
                 self._out.read_lost.append(token)
@@ -334,6 +317,7 @@ class PerfectEngine(FixedMembership):
         if self.is_leader and term == self.term:
             self._taken[payload] = None
             self._append(payload)
+            self._peers[peer].offered.append(self._log.last_index)
         else:
             self._send(peer, (say.REFUSAL, self.term, token))
 
@@ -359,6 +343,7 @@ class PerfectEngine(FixedMembership):
         if fresh:
             self._write(fresh)
         match = packed[-1][0] if packed else previous
+        self._matched = max(self._matched, match)
         self._commit_to(min(commit, match))
         if number > 0:
             # The round alone promises nothing but the term.
@@ -383,7 +368,9 @@ class PerfectEngine(FixedMembership):
         follower.heard_ms = self._now_ms
         follower.knows = max(follower.knows, commit)
         if number > 0:
-            self._confirm(peer, number)
+            follower.confirmed = number
+            self._rounds.confirm(peer, number)
+            self._tell_confirmed()
         if hint:
             follower.differs(match)
         elif follower.matches(match):
@@ -439,6 +426,7 @@ class PerfectEngine(FixedMembership):
             self._owed_ms = self._now_ms + RETRY_MS
         keep = self._log.withdraw(sequence)
         self.commit_index = min(self.commit_index, keep)
+        self._matched = min(self._matched, keep)
         for index in [index for index in self._tokens if index > keep]:
             self._out.resolved.append(Outcome(self._tokens.pop(index), refused=False))
         self._follow(self.term, 0)
@@ -461,6 +449,7 @@ class PerfectEngine(FixedMembership):
             return
         self._installing = index
         self._log.restart(index, term)
+        self._matched = 0
         self._out.install = (index, term)
 
     def _installed(self, index: int) -> None:
@@ -490,11 +479,3 @@ class PerfectEngine(FixedMembership):
 
     def _tell_match(self, peer: int, match: int) -> None:
         self._ack(peer, match, after=self._sequence if self._log.has_unsynced else 0)
-
-    def _retry_at_ms(self) -> int:
-        """Return when a leader tries again with somebody."""
-        due_ms = _NEVER_MS
-        for each in self._peers.values():
-            if each.is_linked and each.heard_ms + RETRY_MS < due_ms and self._waits_for(each):
-                due_ms = each.heard_ms + RETRY_MS
-        return due_ms

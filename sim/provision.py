@@ -39,13 +39,14 @@ class Provision:
         self._standing = ["member"] * founders + ["spare"] * spares
         self._founders = founders
         self._voters = set(range(founders))
+        self._members = list(range(founders))
         self._asked = 0
         self.rest_us = 0
         """When faults end, and all is to come to rest."""
 
     def members(self) -> list[int]:
         """Return the machines that are members, as far as the log goes."""
-        return [each for each, standing in enumerate(self._standing) if standing == "member"]
+        return self._members
 
     def voters(self) -> list[int]:
         """Return those of them that vote; the others refuse most of what clients ask."""
@@ -65,9 +66,11 @@ class Provision:
             self._voters.discard(machine)
         if change.kind == ChangeKind.REMOVE and standing == "member":
             self._standing[machine] = "leaving"
+            self._members = [each for each in self._members if each != machine]
             self._after(LINGER_MS, partial(self._turn_off, machine))
         elif change.kind in (ChangeKind.ADD_LEARNER, ChangeKind.ADD_VOTER) and standing == "spare":
             self._standing[machine] = "member"
+            self._members = sorted([*self._members, machine])
             self._after(START_MS, partial(self._turn_on, machine))
 
     def _after(self, most_ms: int, call: Callable[[], None]) -> None:

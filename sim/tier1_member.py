@@ -62,7 +62,7 @@ from sim.plan import Options
 from sim.platter import Survival
 from sim.tier1_clients import Asking, Watching
 from sim.tier1_disk import MachineDisk, StagedRows
-from sim.tier1_ports import Surroundings
+from sim.tier1_ports import NoAdministration, Surroundings
 from sim.tier1_words import told
 from sim.truth import Truth
 from sim.wire_words import raw, request
@@ -73,8 +73,11 @@ TURN_US = 1_000
 
 What a turn of a busy member takes: syncs and messages come while it is at work.
 """
+PERFECT_TURN_US = (1_000, 5_000)
+"""The same on the perfect log, where each machine is as fast as it is drawn."""
 JOB_US = 2_000
 IDLE_MS = 900
+"""Less than the lease clock believes in one step."""
 
 
 class Member:
@@ -105,6 +108,8 @@ class Member:
         self.clock = MemberClock(world)
         self.clock.boot(self.chance.randrange(1_000_000_000))
         self.clock.set_rate(self.chance.randint(-options.drift_ppm, options.drift_ppm))
+        is_perfect = options.engine == "perfect"
+        self._turn_us = self.chance.randint(*PERFECT_TURN_US) if is_perfect else TURN_US
         self.life = 0
         self.is_up = False
         self.holds = 0
@@ -155,7 +160,7 @@ class Member:
         self.driver.packs.verify = True
         self.driver.on_disk_full = disk.journal.give_up_reserve
         self._services = Services(
-            self.driver.metrics, _NoAdministration(), txn_ops_max=128, watch_jitter_ms_max=0
+            self.driver.metrics, NoAdministration(), txn_ops_max=128, watch_jitter_ms_max=0
         )
         self._observe(node)
         if isinstance(engine, LocalEngine):
@@ -231,7 +236,7 @@ class Member:
     def give(self, given: DriverInput) -> None:
         """Have something taken in the next turn."""
         self._inbox.append(given)
-        due_us = self.world.now_us + TURN_US
+        due_us = self.world.now_us + self._turn_us
         if due_us < self._alarm.due_us:
             self._alarm.set(due_us)
 
@@ -267,9 +272,9 @@ class Member:
         self._carry_out(io)
         left_us = io.next_deadline_ms * 1000 - mono_us
         if io.busy:
-            self._wake(TURN_US)
+            self._wake(self._turn_us)
         elif (due_us := self.clock.world_after_us(left_us)) < alarm.due_us:
-            alarm.set(max(due_us, self.world.now_us + TURN_US))
+            alarm.set(max(due_us, self.world.now_us + self._turn_us))
 
     def _carry_out(self, io: Io) -> None:
         if io.replies:
@@ -488,13 +493,3 @@ class Member:
                 watching.lose("the network is cut")
                 self.give(WatchClosed(watching.stream))
             self._streams.clear()
-
-
-class _NoAdministration:
-    """What tier 1 leaves to tier 2: the cluster answers it before it comes here."""
-
-    def begin(self, method: str, call: Call, message: bytes) -> None:
-        raise AssertionError(f"tier 1 has no {method}")
-
-    def ended(self, call: Call) -> None:
-        """Nothing was begun."""

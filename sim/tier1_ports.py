@@ -1,6 +1,6 @@
 """What the parts of tier 1 ask of each other.
 
-Rule of this file: protocols only.
+Rule of this file: protocols, and who stands where nothing is asked.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from core.codec import ProposalId
 from core.effects import Effect
 from core.inputs import Committed, Input
 from core.state import State
+from net.etcd.calls import Call
 from sim.models import Rows
 from sim.ops import Op
 from sim.world import World
@@ -63,3 +64,14 @@ class Surroundings(Protocol):
     def failed(self, number: int, why: str) -> None:
         """The member ends by its own word: its disk failed."""
         ...
+
+
+class NoAdministration:
+    """What tier 1 leaves to tier 2: the cluster answers it before it comes here."""
+
+    def begin(self, method: str, call: Call, message: bytes) -> None:
+        """Nobody asks."""
+        raise AssertionError(f"tier 1 has no {method}")
+
+    def ended(self, call: Call) -> None:
+        """Nothing was begun."""

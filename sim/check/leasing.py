@@ -5,6 +5,7 @@ judged. A keepalive that was acknowledged renewed the lease at or after its invo
 """
 
 from collections import defaultdict
+from functools import cached_property
 from typing import Final
 
 from sim.check import shape
@@ -210,12 +211,10 @@ class _Judge:
         last_us = max(history.healed_us, self._late(life.granted_by))
         ttl_s = life.ttl_s
         renewer = life.granted_by
-        for call in self.about:
-            if isinstance(call.op, KeepAlive):
-                if isinstance(call.result, KeepAliveDone):
-                    ttl_s = max(ttl_s, call.result.ttl_s)
-                if self._late(call) > last_us:
-                    last_us, renewer = self._late(call), call
+        latest, told_ttl_s = self._last_renewal
+        ttl_s = max(ttl_s, told_ttl_s)
+        if self._late(latest) > last_us:
+            last_us, renewer = self._late(latest), latest
         ttl_us = ttl_s * SECOND_US
         due_us = last_us + ttl_us + ttl_us * self.bounds.drift_ppm // SECOND_US
         due_us += self.bounds.lease_us
@@ -224,6 +223,13 @@ class _Judge:
             by = _granted(life) if renewer is None else side(renewer)
             why = f"it was still there at {seconds(alive_us)} s, due to end by {seconds(due_us)} s"
             self._broken("lease/immortal", why, (by, _ended(self.lease, life)), due_us)
+
+    @cached_property
+    def _last_renewal(self) -> tuple[Call | None, int]:
+        """The keepalive that may have had its effect last, and the longest time that one told."""
+        renewals = [call for call in self.about if type(call[3]) is KeepAlive]
+        told_s = [each.result.ttl_s for each in renewals if isinstance(each.result, KeepAliveDone)]
+        return max(renewals, key=self._late, default=None), max(told_s, default=0)
 
     def _late(self, call: Call | None) -> int:
         """Return until when a call may have had its effect."""

@@ -5,6 +5,7 @@ import pytest
 from net import replicator as raft
 from sim.ledger import RaftBrokenError
 from sim.network import Noise
+from sim.perfect_followers import COMMIT_MS, RETRY_MS, SNAPSHOT_MS, Follower
 from tests.engine_world import EngineWorld
 
 
@@ -104,6 +105,55 @@ def test_a_read_index_covers_all_that_was_committed_before_it_was_asked() -> Non
     assert [each.ready for each in world.members.values()] == [[(7, 2)]] * 3
 
 
+def test_a_follower_that_asks_for_an_index_confirms_it_by_asking() -> None:
+    world = EngineWorld().settle()
+    asker = world.followers[0]
+    world.run(1000)
+    before = world.network.messages
+    asker.step(raft.ReadIndex(7))
+    world.run(1000)
+    assert (asker.ready, world.network.messages - before) == ([(7, 1)], 2)
+
+
+def test_a_leader_asks_as_few_as_must_confirm_its_read_and_later_all() -> None:
+    world = EngineWorld().settle()
+    leader = world.leader
+    world.run(1000)
+    before = world.network.messages
+    leader.step(raft.ReadIndex(7))
+    world.run(100)
+    assert (leader.ready, world.network.messages - before) == ([(7, 1)], 2)
+    for follower in world.followers:
+        world.network.hold(follower.id - 1, leader.id - 1, on=True)
+        leader.step(raft.ReadIndex(8))
+        world.run(2 * RETRY_MS)
+        assert leader.ready[-1] == (8, 1)
+        leader.ready.clear()
+        world.network.hold(follower.id - 1, leader.id - 1, on=False)
+        world.run(1000)
+
+
+def test_a_commit_waits_for_what_goes_out_anyway_but_not_long() -> None:
+    world = EngineWorld().settle()
+    leader, (asker, other) = world.leader, world.followers
+    world.propose(asker, b"x")
+    world.run(20)
+    assert (asker.applied[-1], other.applied[-1]) == (b"x", b"")
+    world.propose(leader, b"y")
+    world.run(20)
+    assert (leader.applied[-1], other.applied[-1]) == (b"y", b"x")
+    world.run(COMMIT_MS)
+    assert (asker.applied[-1], other.applied[-1]) == (b"y", b"y")
+
+
+def test_a_snapshot_that_was_lost_untold_is_sent_again_before_long() -> None:
+    follower = Follower(is_linked=True)
+    sent = [
+        now_ms for now_ms in range(0, 20_000, 500) if follower.wants_snapshot(now_ms, lossy=True)
+    ]
+    assert sent[:3] == [0, 3 * SNAPSHOT_MS, 6 * SNAPSHOT_MS]
+
+
 def test_an_isolated_leader_confirms_no_read() -> None:
     world = EngineWorld().settle()
     old = world.leader
@@ -191,7 +241,7 @@ def test_a_member_that_forgets_what_it_acknowledged_is_found_out() -> None:
     other = world.followers[1]
     world.cut_off(other, on=True)
     world.propose(leader, b"promised")
-    world.run(100)
+    world.run(500)
     assert follower.applied[-1] == b"promised"
     leader.crash()
     follower.crash()

@@ -50,6 +50,7 @@ def test_the_small_plan_of_the_page_fails_as_the_page_says() -> None:
     assert len(lines) == 3
     items = tuple(Item(*json.loads(line)) for line in lines)
     options = Options(
+        engine="raft",
         duration_ms=2250,
         clients=1,
         watchers=0,
@@ -58,6 +59,6 @@ def test_the_small_plan_of_the_page_fails_as_the_page_says() -> None:
         faults=("partition",),
         bug="any_member_answers_reads",
     )
-    trial = attempt(Plan(1, options, items))
+    trial = attempt(Plan(10, options, items))
     assert [found.klass for found in trial.found] == ["linear/stale-read"]
     assert trial.found[0].why in PAGE
