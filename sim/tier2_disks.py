@@ -1,10 +1,10 @@
 """The disks of tier 2's machines, as faults see them.
 
 Rule of this file: the disk's part of `sim.cluster.Cluster`, and the budget of damage: at most a
-minority of those who vote has a damaged disk.
+minority of those who vote has a damaged disk, whatever member is asked who votes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from typing import Final, Literal
 
 from sim.plan import Options
@@ -59,11 +59,24 @@ class Disks:
 
     def damage(self, member: int, what: str, file: str, *, at_permille: int, bit: int) -> bool:
         """See Cluster."""
-        voters = self.provision.voters()
-        damaged = {each for each in voters if self.machines[each].is_damaged} | {member}
-        if len(damaged) > (min(self.options.members, len(voters)) - 1) // 2:
-            return False
+        for voters in self._electorates():
+            damaged = {each for each in voters if self.machines[each].is_damaged} | {member}
+            if len(damaged) > (min(self.options.members, len(voters)) - 1) // 2:
+                return False
         return self.machines[member].damage(what, file, at_permille=at_permille, bit=bit)
+
+    def _electorates(self) -> Iterator[Collection[int]]:
+        """Yield who votes, as the log goes and as the newest of each member's log has it.
+
+        A change counts for whoever has it, committed or not: a demotion that is under way can make
+        one of two out of one of three.
+        """
+        yield self.provision.voters()
+        for each in self.provision.members():
+            running = self.machines[each].running
+            if running is not None:
+                known = running.opened.driver.engine.members
+                yield [member - 1 for member, votes in known.items() if votes]
 
     def power_loss(self, member: int, operations: int, then: Callable[[], None]) -> bool:
         """See Cluster."""

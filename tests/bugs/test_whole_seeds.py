@@ -43,3 +43,9 @@ def test_a_checkpoint_behind_the_switch_to_a_received_snapshot_moves_nothing() -
     """It waited for its thread, met a store that was closed meanwhile, and ended the member."""
     plan = read_plan(Path(__file__).parent / "whole_plans" / "checkpoint_behind_a_switch.jsonl")
     assert not attempt(plan, tier=2).found
+
+
+def test_disks_of_a_majority_are_never_damaged_while_a_demotion_is_under_way() -> None:
+    """One disk of three voters was damaged; one of the others knew already of two voters only."""
+    plan = read_plan(Path(__file__).parent / "whole_plans" / "damage_beside_a_demotion.jsonl")
+    assert not attempt(plan, tier=2).found
