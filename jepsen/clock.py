@@ -54,8 +54,8 @@ class RealTime:
 
         def heard(number: int, frame: FrameType | None) -> None:
             for each in INTERRUPTS:
-                signal.signal(each, _interrupt)
-            self.post(_interrupt)
+                signal.signal(each, interrupt)
+            self.post(interrupt)
 
         before = [signal.signal(each, heard) for each in INTERRUPTS]
         try:
@@ -91,5 +91,6 @@ class RealTime:
             call()
 
 
-def _interrupt(*_signal: object) -> NoReturn:
+def interrupt(*_signal: object) -> NoReturn:
+    """What a signal is to do: any handler of one."""
     raise KeyboardInterrupt

@@ -15,7 +15,6 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
@@ -326,15 +325,13 @@ def _absolute(server: str) -> str:
 @contextmanager
 def _interruptible() -> Generator[None]:
     """Take SIGTERM for an interrupt meanwhile: what was made is to be taken away."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    from jepsen.clock import interrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _refuse(sentence: str) -> NoReturn:
