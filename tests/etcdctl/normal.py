@@ -39,8 +39,8 @@ _FIXED = [
     (re.compile(r"(?<=is )\d+(?= writes/s)|(?<=is )\d+\.\d+(?=s)"), "<n>"),
     # Spaces that protobuf's text format puts as it likes.
     (re.compile(r"(memberID:<id \d+>) +(alarm:[A-Z]+) ?"), r"\1 \2"),
-    # An id that begins with a zero is shorter.
-    (re.compile(r"(?<=Member ) +(?=<id)"), ""),
+    # An id that begins with a zero is shorter, and filled up with a space.
+    (re.compile(r"(?<=(?:Member|luster)) +(?=<id)"), " "),
     # The width of a table's columns follows what is in them.
     (re.compile(r"(?<=[+|│]) +| +(?=[+|│])"), " "),
     (re.compile(r"([-─])\1\1+"), r"\1"),
