@@ -59,7 +59,7 @@ _CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "snapshot_entries": (8, 20, 60, 200, 0),
     "pack_bytes": (200, 400, 2_000, 65_536),
     "keys": (1, 3, 6, 6, 100),
-    "value_bytes": (10, 10, 10, 10, 8_192, 1 << 20),
+    "value_bytes": (10, 10, 10, 10, 8_192, 1 << 18),
     "timeout_ms": (400, 2_000, 2_000, 10_000),
     "link_ms": (1, 1, 5, 20),
     "drift_ppm": (0, 0, 200, 50_000),
