@@ -447,7 +447,7 @@ class Node:
         if due is not None:
             due += self.now_ms
         members_ms = self.membership.next_due_ms(self.state, self.leading_term)
-        for other in (self.hub.next_tick_ms(), self._patience.next_due_ms(), members_ms):
+        for other in (self.hub.next_tick_ms, self._patience.next_due_ms(), members_ms):
             if other is not None and (due is None or other < due):
                 due = other
         return due

@@ -60,13 +60,14 @@ class WatchHub:
         self._map: RangeMap[Group] = RangeMap()
         self._fragment_bytes = fragment_bytes
         self._interval_ms = progress_interval_ms
-        self._next_tick_ms: int | None = None
+        self.next_tick_ms: int | None = None
+        """When the next stream's progress is due; None without streams."""
 
     def open(self, stream: WatchStream, now_ms: int, jitter_ms: int = 0) -> None:
         """A client opened a Watch RPC; jitter spreads the progress marks of many."""
         stream.progress_at_ms = now_ms + self._interval_ms + jitter_ms
         self.streams[stream] = None
-        self._next_tick_ms = min(self._next_tick_ms or stream.progress_at_ms, stream.progress_at_ms)
+        self.next_tick_ms = min(self.next_tick_ms or stream.progress_at_ms, stream.progress_at_ms)
 
     def close(self, stream: WatchStream) -> None:
         """The RPC is over: its watchers go."""
@@ -195,7 +196,7 @@ class WatchHub:
 
     def tick(self, state: State, now_ms: int) -> None:
         """Mark progress for quiet watchers that asked for it, at each stream's interval."""
-        if self._next_tick_ms is None or now_ms < self._next_tick_ms:
+        if self.next_tick_ms is None or now_ms < self.next_tick_ms:
             return
         for stream in self.streams:
             if now_ms < stream.progress_at_ms:
@@ -208,11 +209,7 @@ class WatchHub:
                 if fresh and state.revision >= watcher.start:
                     self._say(stream, Progress(state.revision, watcher.id))
                 watcher.quiet = True
-        self._next_tick_ms = min((s.progress_at_ms for s in self.streams), default=None)
-
-    def next_tick_ms(self) -> int | None:
-        """Return when the next stream's progress is due; None without streams."""
-        return self._next_tick_ms
+        self.next_tick_ms = min((s.progress_at_ms for s in self.streams), default=None)
 
     def _say(self, stream: WatchStream, message: Message) -> None:
         self.outbox.append((stream, message))

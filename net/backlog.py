@@ -19,31 +19,28 @@ from net.replicator import Entry
 class Backlog:
     """Entries that an engine handed out, until the core has them. One owner: the driver."""
 
-    __slots__ = ("_bytes_max", "_bytes_room", "_commands_max", "_commands_room", "_waiting")
+    __slots__ = ("_bytes_max", "_bytes_room", "_commands_max", "_commands_room", "waiting")
 
     def __init__(self, pace: Pace) -> None:
         self._commands_max = pace.apply_commands
         self._bytes_max = pace.apply_bytes
         self._commands_room = self._bytes_room = 0
-        self._waiting: deque[Entry] = deque()
-
-    def __bool__(self) -> bool:
-        """Whether anything waits."""
-        return bool(self._waiting)
+        self.waiting: deque[Entry] = deque()
+        """What the core does not have yet, in order."""
 
     def begin_turn(self) -> bool:
         """There is room for one slice again; whether anything waits for it."""
         self._commands_room = self._commands_max
         self._bytes_room = self._bytes_max
-        return bool(self._waiting)
+        return bool(self.waiting)
 
     def add(self, entries: Sequence[Entry]) -> None:
         """These are committed as well."""
-        self._waiting += entries
+        self.waiting += entries
 
     def slice(self, packs: Packs) -> Iterator[tuple[Entry, Sequence[Proposed]]]:
         """Yield what the turn still has room for, with its commands: whole packs, at least one."""
-        waiting = self._waiting
+        waiting = self.waiting
         while waiting and self._commands_room > 0 and self._bytes_room > 0:
             entry = waiting.popleft()
             commands = packs.commands(entry)

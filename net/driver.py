@@ -136,7 +136,7 @@ class Driver:
                 take(given)
         if self._backlog.begin_turn():
             self._apply_some(now_ms)
-        if self._deadlines.is_soon_over(now_ms):
+        if now_ms >= self._deadlines.soon_at_ms:
             self._raft_inputs.append(raft.Tick())
         if self._raft_inputs:
             self._step_engine(now_ms)
@@ -165,8 +165,10 @@ class Driver:
             self._unsynced.ask(io, is_awaited=self._awaits_disk())
         if self._letters.asked:
             self._letters.tell(io)
-        io.busy = self._had_work or bool(self._raft_inputs or self._backlog)
-        io.next_deadline_ms = self._next_deadline(now_ms)
+        io.busy = self._had_work or bool(self._raft_inputs or self._backlog.waiting)
+        node_due, self._has_stepped = node.next_due_ms if self._has_stepped else None, False
+        due_ms = self._deadlines.next_ms(node_due, self._store_due_ms)
+        io.next_deadline_ms = due_ms if due_ms > now_ms else now_ms
         return io
 
     def replay(self, committed: Committed) -> None:
@@ -255,8 +257,10 @@ class Driver:
             inputs = self._raft_inputs
             self._raft_inputs = []
             out = self.engine.step(now_ms, inputs)
-            persists, sends, applies, read_ready, resolved = out[:5]
-            role, _, read_lost, snapshots, install, transferred, _ = out[5:]
+            (
+                persists, sends, applies, read_ready, resolved, role, deadline_ms, read_lost,
+                snapshots, install, transferred, soon_ms,
+            ) = out  # fmt: skip
             refused = 0
             for persist in persists:
                 if not self._persist(persist, refused):
@@ -276,7 +280,7 @@ class Driver:
                 self._perform(chain(self.node.step(late), self.node.step(lead)), now_ms)
             if applies:
                 self._backlog.add(applies)
-            if self._backlog and not (letters.is_holding and self._unsynced.waiting):
+            if self._backlog.waiting and not (letters.is_holding and self._unsynced.waiting):
                 self._apply_some(now_ms)
             for token, index in read_ready:
                 began_us = self.clock_us()
@@ -288,8 +292,9 @@ class Driver:
             if snapshots or transferred:
                 io.snapshots += snapshots
                 io.transferred += transferred
-            self._deadlines.heed(out)
-            self._received.judged()
+            self._deadlines.heed(deadline_ms, soon_ms)
+            if self._received.staged:
+                self._received.judged()
 
     def _persist(self, persist: raft.Persist, refused: int) -> bool:
         """Append one batch, or refuse it, as is all that follows a refused one."""
@@ -474,8 +479,3 @@ class Driver:
             self._raft_inputs.append(raft.SnapshotTaken(done.result, 0))
         elif done.kind == "prepare":
             self._preparing = False
-
-    def _next_deadline(self, now_ms: int) -> int:
-        node_due, self._has_stepped = self.node.next_due_ms if self._has_stepped else None, False
-        due = self._deadlines.next_ms(node_due, self._store_due_ms)
-        return due if due > now_ms else now_ms

@@ -10,32 +10,33 @@ from net.turns import Staged
 class Received:
     """Staged snapshots that nothing refers to yet. One owner: the driver."""
 
-    __slots__ = ("_staged", "wanted")
+    __slots__ = ("staged", "wanted")
 
     def __init__(self) -> None:
-        self._staged: list[Staged] = []
+        self.staged: list[Staged] = []
+        """In the order in which they came."""
         self.wanted: tuple[int, int] | None = None
         """(index, term) that the engine asked to install, and the disk had no room for yet."""
 
     def add(self, staged: Staged) -> None:
         """One more is here."""
-        self._staged.append(staged)
+        self.staged.append(staged)
 
     def want(self, wanted: tuple[int, int]) -> Staged:
         """The engine asks for this one; return it."""
         self.wanted = wanted
-        fitting = [each for each in self._staged if (each.index, each.term) == wanted]
+        fitting = [each for each in self.staged if (each.index, each.term) == wanted]
         assert fitting, "INV-SNAPSHOT-STAGED"
         return fitting[-1]
 
     def take(self, staged: Staged) -> None:
         """It is written that this one counts."""
-        self._staged.remove(staged)
+        self.staged.remove(staged)
         self.wanted = None
 
     def judged(self) -> None:
         """The engine has been told of all: forget those that it does not ask for."""
-        if self._staged and self.wanted is None:
-            for staged in self._staged:
+        if self.wanted is None:
+            for staged in self.staged:
                 staged.discard()
-            self._staged.clear()
+            self.staged.clear()
