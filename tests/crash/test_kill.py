@@ -9,8 +9,9 @@ from random import Random
 
 import pytest
 
+from jepsen.ports import free_ports
 from tests.crash.killing import Load, Lost, Promises, life, verify
-from tests.members import Member, NotReadyError, free_ports, running, trine
+from tests.members import Member, NotReadyError, running, trine
 
 KILLS_PER_DIRECTORY = 25
 

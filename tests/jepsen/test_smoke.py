@@ -20,7 +20,7 @@ from tests.sources import CHECKOUT
 WHY_NOT = why_no_namespaces()
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=f"no run in namespaces: {WHY_NOT}")
 TRINE = [sys.executable, "-m", "server.main", "jepsen"]
-PATIENCE_S = 180
+PATIENCE_S = 600
 
 
 def results(out: Path) -> Any:
