@@ -73,7 +73,7 @@ TURN_US = 1_000
 
 What a turn of a busy member takes: syncs and messages come while it is at work.
 """
-PERFECT_TURN_US = (1_000, 5_000)
+PERFECT_TURN_US = (1_000, 8_000)
 """The same on the perfect log, where each machine is as fast as it is drawn."""
 JOB_US = 2_000
 IDLE_MS = 900

@@ -209,7 +209,8 @@ def answers_before_commit() -> Generator[None]:
     def hasty(self: node.Node, given: Offered) -> None:
         before = self._sequence
         offer(self, given)
-        if type(given.command) is Put and not given.command.prev_kv and self._sequence > before:
+        proposed = self._sequence > before and self._sequence in self._waiting
+        if proposed and type(given.command) is Put and not given.command.prev_kv:
             token = self._waiting.pop(self._sequence)
             self._effects.append(Reply(token, PutAnswer(self.state.revision + 1, None)))
 
