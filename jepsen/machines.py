@@ -20,7 +20,8 @@ from jepsen import disk
 from jepsen.cluster import ClusterError, Links, Need
 from jepsen.endpoint import Member
 from jepsen.nemesis.clock import ENVIRONMENT, RIGHT, library
-from jepsen.network import CLIENT_PORT, PEER_PORT, Network, free_ports, has_program
+from jepsen.network import CLIENT_PORT, PEER_PORT, Network, has_program
+from jepsen.ports import free_ports
 from jepsen.processes import Process
 from jepsen.registry import Registry
 from jepsen.servers import Place, Server, environment

@@ -12,7 +12,6 @@ Without root there are no namespaces: members take free ports of 127.0.0.1.
 
 import ctypes
 import os
-import socket
 import subprocess
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from jepsen.cluster import ClusterError
+from jepsen.ports import free_ports
 from jepsen.registry import Registry
 
 CLIENT_PORT: Final = 2379
@@ -218,18 +218,6 @@ class Loopback:
 
     def leave(self) -> None:
         """See Network."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Return so many ports of loopback that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 @contextmanager

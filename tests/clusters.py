@@ -13,11 +13,14 @@ from pathlib import Path
 
 from attrs import define, field
 
-from tests.members import Member, free_ports, trine
+from jepsen.ports import free_ports
+from tests.members import Member, trine
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 LOOK_S = 0.05
 QUICK = ("--quota-backend-bytes=200000000",)
+PATIENT = ("--dial-timeout=30s", "--command-timeout=30s")
+"""In place of etcdctl's 2 s and 5 s; the words of a call may say otherwise."""
 
 
 @define
@@ -74,10 +77,11 @@ class Cluster:
             member.kill()
 
     def ctl(
-        self, member: Member, *words: str, stdin: bytes | None = None, timeout_s: float = 10.0
+        self, member: Member, *words: str, stdin: bytes | None = None, timeout_s: float = PATIENCE_S
     ) -> str:
         """Run etcdctl on one member; its output. Raises CalledProcessError, TimeoutExpired."""
-        command = [str(self.etcdctl), f"--endpoints={member.endpoint}", *self.ctl_flags, *words]
+        command = [str(self.etcdctl), f"--endpoints={member.endpoint}", *PATIENT]
+        command += [*self.ctl_flags, *words]
         done = subprocess.run(
             command, capture_output=True, input=stdin, check=True, timeout=timeout_s
         )

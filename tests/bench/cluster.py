@@ -14,11 +14,12 @@ from typing import Any  # click hands the options over untyped
 import attrs
 import click
 
+from jepsen.ports import free_ports
 from tests.bench.behind import catch_up, install
 from tests.bench.cells import Cell, chosen, closed_loops, prefix_of
 from tests.bench.generator import Generator, GeneratorFailed
 from tests.bench.run import Bench, Settings, run_command, say, shared_options
-from tests.bench.servers import Kind, Place, Server, free_ports, settle_all
+from tests.bench.servers import Kind, Place, Server, settle_all
 
 SIZE = 3
 VALUE = 512

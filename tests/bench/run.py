@@ -22,6 +22,7 @@ from typing import Any, NoReturn  # any: click hands the options over untyped
 import attrs
 import click
 
+from jepsen.ports import free_ports
 from tests.bench.cells import LISTED_VALUE, VALUES, Cell, all_cells, chosen, prefix_of
 from tests.bench.generator import Generator, GeneratorFailed
 from tests.bench.report import latency, page, rate, whole_text
@@ -32,7 +33,6 @@ from tests.bench.servers import (
     Place,
     Server,
     etcd,
-    free_ports,
     make_certificate,
     trine,
 )

@@ -4,7 +4,6 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -281,12 +280,3 @@ def _installed() -> dict[str, str]:
     environment = {**os.environ}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return environment
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

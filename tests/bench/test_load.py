@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from jepsen.ports import free_ports
 from tests.bench.generator import Generator, GeneratorFailed
-from tests.bench.servers import free_ports
 
 pytestmark = [
     pytest.mark.slow,

@@ -15,7 +15,7 @@ from sim.check import check
 from sim.history import History
 from sim.ops import Put, PutDone, Range, RangeDone
 from tests.cluster.judging import judged, lost, told_by_member, wrote
-from tests.cluster.trial import Trial, under_load
+from tests.cluster.trial import ASKS_S, Trial, under_load
 
 READS_MAX = 2000
 
@@ -80,11 +80,11 @@ def test_reads_of_a_member_that_is_behind_are_found(tmp_path: Path) -> None:
         for number in range(READS_MAX):
             put = Put("stale", str(number))
             asked = scribe.invoke(writer, leader, put)
-            done = trial.doors[leader].ask(put, 5)
+            done = trial.doors[leader].ask(put, ASKS_S)
             scribe.finish(asked, done)
             # It is noted as what it is not: a read that promises to be current.
             asked = scribe.invoke(reader, behind, Range("stale"))
-            told = trial.doors[behind].ask(Range("stale", serializable=True), 5)
+            told = trial.doors[behind].ask(Range("stale", serializable=True), ASKS_S)
             scribe.finish(asked, told)
             assert isinstance(done, PutDone)
             assert isinstance(told, RangeDone)

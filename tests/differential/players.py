@@ -24,8 +24,8 @@ from tests.differential.normal import normal
 from tests.differential.operations import Call, Close, Operation, Send
 from tests.differential.trace import Outcome, Refused, Seen, Trace
 
-STALL_S = 5.0
-PROBE_S = 0.4
+STALL_S = 60.0
+PROBE_S = 30.0
 
 
 class OraclePlayer:

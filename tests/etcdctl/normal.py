@@ -20,7 +20,7 @@ _FIXED = [
     (re.compile(r'("(?:dbSize|dbSizeInUse|dbSizeQuota)":)\d+'), r"\1<size>"),
     (re.compile(r'("DBSize(?:InUse|Quota)?" : )\d+'), r"\1<size>"),
     # A status row in plain text and in a table: sizes, then term and two indexes.
-    (re.compile(r"\b\d+(?:\.\d+)? [kMG]?B\b"), "<size>"),
+    (re.compile(r"-?\b\d+(?:\.\d+)? [kMG]?B\b"), "<size>"),
     (re.compile(r"\b\d+%"), "<n>%"),
     (
         re.compile(rf"((?:true|false){_GAP}(?:true|false){_GAP})\d+({_GAP})\d+({_GAP})\d+"),
@@ -29,7 +29,7 @@ _FIXED = [
     (re.compile(r"(?<=<address>, )\d+(?=, \d+\n|\n)"), "<hash>"),
     (re.compile(r"(<address> +[|│] +)\d+( +[|│](?: +\d+ +[|│])?\n)"), r"\1<hash>\2"),
     # What is left of a lease of 600 s.
-    (re.compile(r'("ttl":|"TTL" : )59\d'), r"\1<ttl>"),
+    (re.compile(r'("ttl":|"TTL" : )5\d\d\b'), r"\1<ttl>"),
     # Versions: both servers tell their own.
     (re.compile(r'("[Vv]ersion"\s?:\s?|"[Ss]torageVersion"\s?:\s?)"[^"]*"'), r'\1"<version>"'),
     (re.compile(r"\b3\.\d+(?:\.\d+)?\b"), "<version>"),
@@ -48,7 +48,7 @@ _FIXED = [
 _ID = re.compile(
     r"(?<![0-9A-Za-z+])([0-9a-f]{13,16})(?![0-9A-Za-z])"
     r'|"(?:cluster_id|member_id|memberID|leader|ID|id|Leader|ClusterID|MemberID|lease|Lease)"'
-    r"\s?:\s?(\d{12,20})(?!\d)"
+    r"\s?:\s?(\d{12,20})(?![0-9a-f])"
     r"|memberID:(\d{12,20})"
 )
 _BY_ID = re.compile(r'(?<=ETCD_INITIAL_CLUSTER=")[^"]*')

@@ -20,8 +20,10 @@ from attrs import define, field, frozen
 
 from tests.members import samples
 
-STEP_S = 20.0
+STEP_S = 120.0
 LOOK_S = 0.01
+PATIENT = {"ETCDCTL_DIAL_TIMEOUT": "60s", "ETCDCTL_COMMAND_TIMEOUT": "60s"}
+"""In place of etcdctl's 2 s and 5 s."""
 _WATCHERS = "etcd_debugging_mvcc_watcher_total"
 
 
@@ -61,7 +63,10 @@ class Staying:
     def until(
         self, text: str, *, times: int = 1, where: str = "out", patience_s: float = STEP_S
     ) -> None:
-        """Wait until its output has this text so many times, or until the patience ends."""
+        """Wait until its output has this text so many times, or until the patience ends.
+
+        What is ended then may print no more: the text is the last of what is to be compared.
+        """
         until = time.monotonic() + patience_s
         while self.text(where).count(text) < times and time.monotonic() < until:
             if self._process.poll() is not None:
@@ -162,7 +167,7 @@ class Ctl:
         """Wait until the server has so many watchers; etcdctl does not tell when it watches."""
         until = time.monotonic() + STEP_S
         while time.monotonic() < until:
-            with urllib.request.urlopen(f"http://{self.endpoint}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{self.endpoint}/metrics", timeout=60) as answer:
                 page = answer.read().decode()
             if samples(page).get(_WATCHERS) == number:
                 return
@@ -171,7 +176,7 @@ class Ctl:
 
     def _environment(self) -> dict[str, str]:
         kept = {name: text for name, text in os.environ.items() if not name.startswith("ETCD")}
-        return {**kept, "ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": self.endpoint}
+        return {**kept, **PATIENT, "ETCDCTL_API": "3", "ETCDCTL_ENDPOINTS": self.endpoint}
 
 
 def _title(args: tuple[str, ...]) -> str:

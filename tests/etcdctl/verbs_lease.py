@@ -45,7 +45,7 @@ def revoke(ctl: Ctl) -> None:
     with ctl.staying("watch", "lease/", "--prefix", "--prev-kv") as watching:
         ctl.await_watchers(1)
         ctl.run("lease", "revoke", lease)
-        watching.until("DELETE", times=2)
+        watching.until("DELETE\nlease/b\n1\nlease/b\n\n")
     ctl.await_watchers(0)
     ctl.run("lease", "revoke", lease)
     ctl.run("lease", "revoke", "1234")
@@ -66,11 +66,12 @@ def keep_alive(ctl: Ctl) -> None:
 
 @verb("lease expiry", "a key whose lease runs out is deleted, and a watch sees it")
 def expiry(ctl: Ctl) -> None:
-    lease = ctl.run("lease", "grant", "1").split()[1]
     with ctl.staying("watch", "lease/short", "--prev-kv") as watching:
         ctl.await_watchers(1)
+        # Long enough that it is still there when the key is put.
+        lease = ctl.run("lease", "grant", "4").split()[1]
         ctl.run("put", "lease/short", "1", f"--lease={lease}")
-        watching.until("DELETE", patience_s=6)
+        watching.until("DELETE\nlease/short\n1\nlease/short\n\n")
     ctl.run("lease", "timetolive", lease)
     ctl.run("get", "lease/short")
 

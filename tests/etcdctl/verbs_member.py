@@ -118,7 +118,7 @@ def make_mirror(ctl: Ctl) -> None:
             ctl.await_watchers(2)
             ctl.run("put", "mirror/b", "2")
             ctl.run("del", "mirror/a")
-            watching.until("DELETE")
+            watching.until("DELETE\ncopied/a\n\n")
     ctl.run("get", "copied/", "--prefix")
 
 

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
@@ -15,16 +16,16 @@ with_namespaces = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 LISTEN = "import socket; s = socket.create_server(('', 9)); print(flush=True); s.accept()"
 DIAL = "import socket, sys; socket.create_connection((sys.argv[1], 9), 5)"
 
-Make = Callable[[str], Namespaces]
+Make = Callable[[], Namespaces]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Generator[Make]:
-    """Make networks of two machines, for runs of these names; all are taken away."""
+    """Make networks of two machines, for runs of their own; all are taken away."""
     with ExitStack() as stack:
 
-        def made(run: str) -> Namespaces:
-            registry = Registry(run, tmp_path)
+        def made() -> Namespaces:
+            registry = Registry(token_hex(3), tmp_path)
             stack.callback(registry.close)
             return Namespaces(registry, 2)
 
@@ -38,7 +39,7 @@ def run(network: Network, number: int, script: str, *words: str) -> int:
 
 @with_namespaces
 def test_machines_of_one_run_reach_each_other_and_nobody_else(make: Make) -> None:
-    first, second = make("test-a"), make("test-b")
+    first, second = make(), make()
     command = [*first.entering(0), "python3", "-c", LISTEN]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as listening:
         assert listening.stdout is not None
@@ -52,18 +53,18 @@ def test_machines_of_one_run_reach_each_other_and_nobody_else(make: Make) -> Non
 @with_namespaces
 def test_nothing_of_it_is_seen_on_this_machine(make: Make) -> None:
     before = subprocess.run(["ip", "-br", "link"], capture_output=True, check=True).stdout
-    make("test-c")
+    make()
     after = subprocess.run(["ip", "-br", "link"], capture_output=True, check=True).stdout
     assert before == after
 
 
 @with_namespaces
 def test_it_is_gone_with_its_run(tmp_path: Path) -> None:
-    registry = Registry("test-d", tmp_path)
+    registry = Registry(token_hex(3), tmp_path)
     Namespaces(registry, 1)
-    assert (NETNS / "trj-test-d-m0").exists()
+    assert (NETNS / f"trj-{registry.run}-m0").exists()
     assert registry.close() == []
-    assert not [path for path in NETNS.iterdir() if path.name.startswith("trj-test-d")]
+    assert not [path for path in NETNS.iterdir() if path.name.startswith(f"trj-{registry.run}")]
 
 
 def test_loopback_gives_every_member_ports_of_its_own() -> None:

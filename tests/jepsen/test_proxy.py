@@ -10,7 +10,7 @@ import pytest
 from jepsen.network import Loopback
 from jepsen.proxy import LinkProxy
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 SHORT_S = 0.15
 """How long is waited for what must not come."""
 

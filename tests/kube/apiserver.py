@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from tests.members import free_ports, samples
+from jepsen.ports import free_ports
+from tests.members import samples
 
 TOKEN = "token-of-the-test"
 READY_S = 60.0

@@ -19,12 +19,13 @@ from pathlib import Path
 import pytest
 from attrs import define, field, frozen
 
+from jepsen.ports import free_ports
 from tests.clusters import Cluster
 from tests.command import trine as shell
 from tests.kube.apiserver import ApiServer, Kubectl
 from tests.kube.store import Stored, contents
 from tests.kube.world import Writer, wait_for
-from tests.members import Member, free_ports, trine
+from tests.members import Member, trine
 
 WRITERS = 3
 READY_S = 15.0

@@ -102,14 +102,14 @@ def same(message: bytes) -> bytes:
 def unary(channel: grpc.Channel, name: str, message: bytes) -> bytes:
     method = f"/test.Echo/{name}"
     call = channel.unary_unary(method, request_serializer=same, response_deserializer=same)
-    return call(message, timeout=10)
+    return call(message, timeout=60)
 
 
 def talk(channel: grpc.Channel, said: Sequence[bytes]) -> list[bytes]:
     call = channel.stream_stream(
         "/test.Echo/Talk", request_serializer=same, response_deserializer=same
     )
-    return list(call(iter(said), timeout=10))
+    return list(call(iter(said), timeout=60))
 
 
 def mutual_tls(authority: Authority, client: Files) -> grpc.ChannelCredentials:

@@ -12,7 +12,7 @@ import pytest
 
 from net.syncer import HERE_S_MAX, Jobs, Syncer
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 class Gate:

@@ -50,33 +50,33 @@ class Client:
     def put(self, key: bytes, value: bytes) -> str | None:
         """Put a key; None if that was acknowledged."""
         try:
-            self._kv.Put(pb.PutRequest(key=key, value=value), timeout=10)
+            self._kv.Put(pb.PutRequest(key=key, value=value), timeout=60)
         except grpc.RpcError as error:
             return str(error.details())
         return None
 
     def keys(self) -> set[bytes]:
         """All keys."""
-        answer = self._kv.Range(pb.RangeRequest(keys_only=True, **EVERYTHING), timeout=30)
+        answer = self._kv.Range(pb.RangeRequest(keys_only=True, **EVERYTHING), timeout=60)
         return {kv.key for kv in answer.kvs}
 
     def alarms(self) -> list[pb.AlarmMember]:
         """The alarms that are raised."""
         request = pb.AlarmRequest(action=pb.AlarmRequest.GET)
-        return list(self._maintenance.Alarm(request, timeout=10).alarms)
+        return list(self._maintenance.Alarm(request, timeout=60).alarms)
 
     def make_room(self) -> None:
         """What an operator does: delete, compact, defragment, disarm."""
-        answer = self._kv.DeleteRange(pb.DeleteRangeRequest(**EVERYTHING), timeout=30)
+        answer = self._kv.DeleteRange(pb.DeleteRangeRequest(**EVERYTHING), timeout=60)
         self._kv.Compact(
-            pb.CompactionRequest(revision=answer.header.revision, physical=True), timeout=30
+            pb.CompactionRequest(revision=answer.header.revision, physical=True), timeout=60
         )
-        self._maintenance.Defragment(pb.DefragmentRequest(), timeout=30)
+        self._maintenance.Defragment(pb.DefragmentRequest(), timeout=60)
         for raised in self.alarms():
             request = pb.AlarmRequest(
                 action=pb.AlarmRequest.DEACTIVATE, memberID=raised.memberID, alarm=raised.alarm
             )
-            self._maintenance.Alarm(request, timeout=10)
+            self._maintenance.Alarm(request, timeout=60)
 
 
 def fill(client: Client) -> tuple[set[bytes], str | None]:
@@ -101,7 +101,7 @@ def test_a_full_disk_refuses_writes_loses_nothing_and_is_brought_back(
     log = tmp_path_factory.mktemp("log") / "trine.log"
     with running(trine(small_disk / "data", log=log)) as member:
         # The reserve is filled beside the first seconds of service.
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         reserve = small_disk / "data" / "reserve"
         while size_bytes(reserve) < RESERVE_BYTES and time.monotonic() < until:
             time.sleep(0.1)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.members import Member, free_ports, running, trine
+from jepsen.ports import free_ports
+from tests.members import Member, running, trine
 
 
 def refusal(member: Member, *flags: str) -> tuple[int, str]:

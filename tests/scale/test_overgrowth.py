@@ -32,7 +32,7 @@ LAG = (
 GAPS = "SELECT COUNT(*) FROM kine WHERE name LIKE 'gap-%'"
 HISTOGRAM = "SELECT name, COUNT(*) AS n FROM kine GROUP BY name HAVING n >= 100 ORDER BY n DESC"
 
-STORED_S = 10.0
+STORED_S = 60.0
 LOOK_S = 0.02
 
 pytestmark = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")

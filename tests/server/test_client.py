@@ -32,7 +32,7 @@ def test_a_scheme_that_nobody_speaks_is_refused() -> None:
 
 
 def access(endpoints: str, *, cert: str | None = None, key: str | None = None) -> Access:
-    return access_of(endpoints=endpoints, cacert=None, cert=cert, key=key, command_timeout=5.0)
+    return access_of(endpoints=endpoints, cacert=None, cert=cert, key=key, command_timeout=60.0)
 
 
 def test_endpoints_are_a_list() -> None:

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from jepsen.ports import free_ports
 from tests.command import Told, trine
-from tests.members import Member, free_ports
+from tests.members import Member
 from tests.waiting import until
 
 
@@ -105,20 +106,21 @@ def test_the_readmes_steps_make_a_cluster_of_three_voters(tmp_path: Path) -> Non
         for node in three:
             until(partial(is_listed, node, set(wanted)), "its files are not current")
             until(partial(is_absent, node.directory / "init.yaml"), "init.yaml stays")
-        leader = three[1].shell(".leader").out.strip()
-        assert leader in wanted
         told = three[2].shell("select count(*) from kine", "-f", "json")
         assert (told.code, told.err) == (0, "")
         # The owner of a directory needs neither list nor pair.
-        told = trine("shell", f"--storage-dir={three[1].directory}", "k8s", ".leader")
-        assert told.out.strip() == leader
+        owner = partial(trine, "shell", f"--storage-dir={three[1].directory}", "k8s", ".leader")
+        until(lambda: owner().out == three[1].shell(".leader").out != "", "they name two leaders")
+        leader = owner().out.strip()
+        assert leader in wanted
         assert (three[1].directory / "control.sock").stat().st_mode & 0o777 == 0o600
 
         # A leader that ends hands over; the others go on.
         by_address = {node.address: node for node in three}
         assert by_address[leader].member.stop() == 0
         rest = next(node for node in three if node.address != leader)
-        assert rest.shell(".leader", "-t", "10000").out.strip() in set(wanted) - {leader}
+        others = set(wanted) - {leader}
+        until(lambda: rest.shell(".leader", "-t", "10000").out.strip() in others, "nobody leads")
 
 
 def is_removed(asked: Node, node: Node) -> bool:
@@ -144,6 +146,8 @@ def is_known(node: Node, address: str) -> bool:
 
 def is_listed(node: Node, wanted: set[str]) -> bool:
     """Whether a directory's cluster.yaml lists these, and its info.yaml a voter."""
+    if any(is_absent(node.directory / name) for name in ("cluster.yaml", "info.yaml")):
+        return False
     text = (node.directory / "cluster.yaml").read_text()
     found = {line.split()[-1] for line in text.splitlines() if "Address" in line}
     info = (node.directory / "info.yaml").read_text()
@@ -153,8 +157,13 @@ def is_listed(node: Node, wanted: set[str]) -> bool:
 def test_a_stand_by_takes_the_place_of_a_lost_voter(tmp_path: Path) -> None:
     with nodes(tmp_path, 4) as four:
         first = four[0]
-        until(lambda: sorted(first.cluster().values()) == [0, 0, 0, 1], "the roles are others")
-        roles = first.cluster()
+        roles: dict[str, int] = {}
+
+        def are_given() -> bool:
+            roles.update(first.cluster())
+            return sorted(roles.values()) == [0, 0, 0, 1]
+
+        until(are_given, "the roles are others")
         lost = next(node for node in four[1:] if roles[node.address] == 0)
         stand_by = next(node for node in four if roles[node.address] == 1)
         until((stand_by.directory / "cluster.yaml").exists, "it has not heard of the cluster")
@@ -194,7 +203,7 @@ def test_who_lost_its_data_is_not_taken_for_who_it_was(tmp_path: Path) -> None:
         second.prepare(first.address, pair_of=first)
         second.member.start(wait=False)
         until(lambda: bool(second.member.log_lines("cannot join yet; trying on")), "it joined")
-        assert "is a member already" in second.member.log_text()
+        until(lambda: "is a member already" in second.member.log_text(), "it is not told why")
         # Removed by somebody, it goes on by itself.
         until(partial(is_removed, first, second), "it is not removed")
         second.member.wait_ready()
@@ -247,10 +256,11 @@ def test_a_member_killed_while_it_joins_never_founds_a_cluster_of_its_own(tmp_pa
                 time.sleep(ends_s)
                 second.member.kill()
                 ends_s *= 2
-                assert ends_s < 20
+                assert ends_s < 60
             second.member.start()
             until(lambda: set(first.cluster()) == {first.address, second.address}, "others")
-            assert second.cluster() == first.cluster()
+            # It may become a voter between the two answers.
+            until(lambda: second.cluster() == first.cluster() != {}, "they tell different things")
             until(lambda: not (second.directory / "join").exists(), "join stays")
         finally:
             second.member.kill()

@@ -5,10 +5,11 @@ pytest tests/server/test_growing.py        some 15 s; no etcdctl is needed
 
 from pathlib import Path
 
+from jepsen.ports import free_ports
 from tests.certificates import Authority, Files
 from tests.command import Told
 from tests.command import trine as command
-from tests.members import Member, free_ports, trine
+from tests.members import Member, trine
 from tests.waiting import until
 
 

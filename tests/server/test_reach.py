@@ -20,7 +20,7 @@ def say(document: object, status: int = 200) -> Answer:
 
 def test_a_socket_file_is_asked(tmp_path: Path) -> None:
     with door(say({"a": 1}), path=tmp_path / "s") as at:
-        answer = ask(Place(at.url), "POST", "/x", {"id": "1"}, timeout_s=5)
+        answer = ask(Place(at.url), "POST", "/x", {"id": "1"}, timeout_s=60)
     assert answer == {"a": 1}
     assert at.asked == [("POST", "/x", {"id": "1"})]
 
@@ -28,7 +28,7 @@ def test_a_socket_file_is_asked(tmp_path: Path) -> None:
 def test_what_a_member_refuses_is_its_own_sentence() -> None:
     refusing = say({"error": "no leader"}, 503)
     with door(refusing) as at, pytest.raises(RefusedError, match=r"^no leader$"):
-        ask(Place(at.url), "GET", "/x", timeout_s=5)
+        ask(Place(at.url), "GET", "/x", timeout_s=60)
 
 
 @pytest.mark.parametrize(
@@ -41,14 +41,14 @@ def test_what_a_member_refuses_is_its_own_sentence() -> None:
 )
 def test_an_answer_of_somebody_else_is_told(document: object, status: int, sentence: str) -> None:
     with door(say(document, status)) as at, pytest.raises(ReachError) as told:
-        ask(Place(at.url), "GET", "/x", timeout_s=5)
+        ask(Place(at.url), "GET", "/x", timeout_s=60)
     assert str(told.value) == f"{at.url}: {sentence}"
 
 
 def test_nobody_there_is_told(tmp_path: Path) -> None:
     place = Place(f"unix://{tmp_path}/none")
     with pytest.raises(ReachError) as told:
-        ask(place, "GET", "/x", timeout_s=5)
+        ask(place, "GET", "/x", timeout_s=60)
     assert str(told.value) == f"{place.url}: No such file or directory."
 
 
@@ -57,7 +57,7 @@ def test_all_members_share_one_pair(tmp_path: Path) -> None:
     pair = authority.issue("cluster", "k8s")
     tls = shared_pair(pair.cert_file, pair.key_file)
     with door(say({}), pair=pair, ca=pair.cert_file) as at:
-        assert ask(Place(at.url, tls, is_pinned=True), "GET", "/x", timeout_s=5) == {}
+        assert ask(Place(at.url, tls, is_pinned=True), "GET", "/x", timeout_s=60) == {}
 
 
 def test_another_certificate_of_the_same_authority_is_not_the_clusters(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_another_certificate_of_the_same_authority_is_not_the_clusters(tmp_path:
     tls = type(tls)(ours.cert_file, ours.key_file, authority.ca_file, client_cert_required=True)
     with door(say({}), pair=theirs, ca=authority.ca_file) as at:
         with pytest.raises(ReachError, match="another certificate than the cluster's"):
-            ask(Place(at.url, tls, is_pinned=True), "GET", "/x", timeout_s=5)
-        assert ask(Place(at.url, tls), "GET", "/x", timeout_s=5) == {}
+            ask(Place(at.url, tls, is_pinned=True), "GET", "/x", timeout_s=60)
+        assert ask(Place(at.url, tls), "GET", "/x", timeout_s=60) == {}
 
 
 def test_a_stranger_is_told_that_tls_failed(tmp_path: Path) -> None:
@@ -78,14 +78,14 @@ def test_a_stranger_is_told_that_tls_failed(tmp_path: Path) -> None:
     tls = shared_pair(ours.cert_file, ours.key_file)
     failed = pytest.raises(ReachError, match="TLS failed: certificate verify failed")
     with door(say({}), pair=theirs, ca=theirs.cert_file) as at, failed:
-        ask(Place(at.url, tls), "GET", "/x", timeout_s=5)
+        ask(Place(at.url, tls), "GET", "/x", timeout_s=60)
 
 
 def test_a_place_with_tls_needs_a_certificate() -> None:
     with door(say({})) as at:
         url = at.url.replace("http://", "https://")
         with pytest.raises(ReachError, match="it wants TLS: give a certificate and its key"):
-            ask(Place(url), "GET", "/x", timeout_s=5)
+            ask(Place(url), "GET", "/x", timeout_s=60)
 
 
 def test_a_view_is_read_back() -> None:

@@ -1,7 +1,7 @@
 """A worker without a simulator: what it does depends on the seed alone.
 
 The rule of this file: run as a process by the pool's tests. Seeds whose last digit is 7 fail, 9
-dies; seed 13 hangs, and seed 20 is told differently by every PYTHONHASHSEED.
+dies; seed 26 hangs, and seed 20 is told differently by every PYTHONHASHSEED.
 """
 
 import os
@@ -16,7 +16,7 @@ from sim.runner_worker import serve_standard
 def perform(task: Task) -> Outcome:
     """Answer as the seed says."""
     seed = task.seed
-    if seed == 13:
+    if seed == 26:
         time.sleep(3600)
     if seed % 10 == 9:
         os.kill(os.getpid(), signal.SIGKILL)

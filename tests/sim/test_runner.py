@@ -4,6 +4,7 @@ The rule of this file: real processes, a fake simulator (fake_worker.py), no rea
 the hanging worker, whose patience is short here.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -76,12 +77,17 @@ def test_a_fault_of_the_harness_is_told_with_its_traceback() -> None:
 
 
 def test_a_hanging_worker_is_killed() -> None:
-    # The first seed of a worker takes as long as its start.
-    runner, said = run(Batch(start=11, seeds=3, again_percent=0), size=1, first_s=5.0)
-    assert runner.report.died == [13]
-    assert said == [
-        "DIED seed 13  no end after 5 s: the worker was killed\n  replay: trine sim replay 13"
-    ]
+    # Five seeds, the first of which takes as long as the start, make the median that shortens it.
+    batch = Batch(start=21, seeds=6, again_percent=0)
+    runner, said = run(batch, size=1, floor_s=2.0, times=0.0)
+    assert (runner.report.died, runner.report.totals.done) == ([26], 6)
+    (told,) = said
+    spent = re.fullmatch(
+        r"DIED seed 26  no end after (\d+) s: the worker was killed\n  replay: trine sim replay 26",
+        told,
+    )
+    assert spent is not None, told
+    assert int(spent[1]) >= 2
 
 
 def test_a_worker_is_replaced_after_its_share() -> None:

@@ -39,7 +39,7 @@ from net.etcd.pb import rpc_pb2 as pb
 
 ABSENT = 77
 SIZE = 3
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 QUICK_S = 2.0
 KEY, VALUE = b"key", b"value"
 
@@ -65,10 +65,16 @@ class Bite:
         assert wait(lambda: is_settled(self.machines), PATIENCE_S), "it does not become whole"
 
     def leader(self) -> int:
-        """Who leads."""
-        found = leader(self.machines)
-        assert found is not None, "nobody leads"
-        return found
+        """Wait until somebody leads, and all who answer say who."""
+        found: list[int | None] = []
+
+        def is_known() -> bool:
+            found.append(leader(self.machines))
+            return found[-1] is not None
+
+        assert wait(is_known, PATIENCE_S), "nobody leads"
+        assert found[-1] is not None
+        return found[-1]
 
     def put(self, number: int, value: bytes = VALUE, patience_s: float = PATIENCE_S) -> None:
         """Write by a member. Raises ClusterError."""

@@ -9,7 +9,7 @@ import pytest
 from tests.jepsen.nemesis.biting import ABSENT, SCENES
 
 CHECKOUT = Path(__file__).parents[3]
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
 QUICK = {"pause", "partition"}
 """Shown in every run of the suite; the others with --slow."""
 

@@ -24,7 +24,7 @@ from net.turns import RAFT
 from tests.certificates import Authority, Files
 from tests.mesh_world import Members
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 TICK_MS = 10
 
 

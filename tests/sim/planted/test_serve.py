@@ -49,7 +49,7 @@ def asking(member: Member) -> Generator[Callable[[str, bytes], bytes]]:
     with grpc.insecure_channel(member.endpoint) as channel:
 
         def ask(path: str, data: bytes) -> bytes:
-            answer: bytes = channel.unary_unary(path)(data, timeout=10)
+            answer: bytes = channel.unary_unary(path)(data, timeout=60)
             return answer
 
         yield ask
