@@ -1,9 +1,9 @@
 """How fast the simulator is: `python -m tests.sim.throughput [--tier 1|2] [--seeds N]`.
 
 Rule of this file: one process, its own processor time, and one shape: 500 operations, 60 simulated
-seconds, 3 members on the perfect log; faults and all else as each seed draws them. A run is made
-of plan, run and judgement, as in a batch; a core does so many runs a second when it has no other
-work. The witness is measured on histories of its own, made before the clock starts.
+seconds (50 of them with faults, then what a run takes to heal and to come to rest), 3 members on
+the perfect log; faults and all else as each seed draws them. A run is made of plan, run and
+judgement, as in a batch; a core does so many runs a second when it has no other work. The witness is measured on histories of its own, made before the clock starts.
 """
 
 import argparse
@@ -23,7 +23,7 @@ SHAPE: Final[Mapping[str, Json]] = {
     "members": 3,
     "engine": "perfect",
     "operations": 500,
-    "duration_ms": 60_000,
+    "duration_ms": 50_000,
 }
 TARGET: Final = {1: 6.0, 2: 1.5}
 """Runs of a processor's second."""
