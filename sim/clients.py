@@ -39,6 +39,7 @@ BACKOFF_MS_MAX: Final = 400
 
 Without it most of a run's operations would be spent in the second in which nobody leads.
 """
+_UNREACHED: Final = Failed(NO_CONNECTION)
 
 
 class Ask(NamedTuple):
@@ -280,10 +281,10 @@ class Clients:
                 slot.performance = None
                 self._scheduler.after(slot.backoff_ms, lambda: self._continue(slot))
                 return
+            if isinstance(step, Ask):  # The most frequent by far.
+                self._ask(slot, step.op, step.member)
+                return
             match step:
-                case Ask(op, member):
-                    self._ask(slot, op, member)
-                    return
                 case Sleep(ms):
                     self._wake(slot, ms)
                     return
@@ -340,7 +341,7 @@ class Clients:
         if isinstance(result, Unknown):
             slot.process = self._processes
             self._processes += 1
-        if isinstance(result, Unknown) or result == Failed(NO_CONNECTION):
+        if isinstance(result, Unknown) or result == _UNREACHED:
             slot.backoff_ms = min(max(BACKOFF_MS, 2 * slot.backoff_ms), BACKOFF_MS_MAX)
         else:
             slot.backoff_ms = 0
@@ -350,8 +351,10 @@ class Clients:
         self._advance(slot, result)
 
     def _learn(self, memory: Memory, rev: int) -> None:
-        memory.newest = max(memory.newest, rev)
-        self.common.newest = max(self.common.newest, rev)
+        if rev > memory.newest:
+            memory.newest = rev
+            if rev > self.common.newest:
+                self.common.newest = rev
 
     # ---- streams
 
