@@ -244,6 +244,12 @@ class Clients:
         for slot in self._slots:
             self._continue(slot)
 
+    def forget(self) -> None:
+        """Let go of streams that are open, and hold on to their clients, when all is over."""
+        for slot in self._slots:
+            for stream in slot.streams.values():
+                stream.close = _nothing
+
     # ---- one slot after another item
 
     def _continue(self, slot: _Slot) -> None:
@@ -391,6 +397,7 @@ class Clients:
             stream.is_over = True
             stream.close()
             self._recorder.close(stream.watcher)
+        stream.close = _nothing
 
     # ---- the faults that clients do
 
