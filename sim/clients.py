@@ -39,6 +39,7 @@ BACKOFF_MS_MAX: Final = 400
 
 Without it most of a run's operations would be spent in the second in which nobody leads.
 """
+_UNREACHED: Final = Failed(NO_CONNECTION)
 
 
 class Ask(NamedTuple):
@@ -243,6 +244,12 @@ class Clients:
         for slot in self._slots:
             self._continue(slot)
 
+    def forget(self) -> None:
+        """Let go of streams that are open, and hold on to their clients, when all is over."""
+        for slot in self._slots:
+            for stream in slot.streams.values():
+                stream.close = _nothing
+
     # ---- one slot after another item
 
     def _continue(self, slot: _Slot) -> None:
@@ -280,10 +287,10 @@ class Clients:
                 slot.performance = None
                 self._scheduler.after(slot.backoff_ms, lambda: self._continue(slot))
                 return
+            if isinstance(step, Ask):  # The most frequent by far.
+                self._ask(slot, step.op, step.member)
+                return
             match step:
-                case Ask(op, member):
-                    self._ask(slot, op, member)
-                    return
                 case Sleep(ms):
                     self._wake(slot, ms)
                     return
@@ -340,7 +347,7 @@ class Clients:
         if isinstance(result, Unknown):
             slot.process = self._processes
             self._processes += 1
-        if isinstance(result, Unknown) or result == Failed(NO_CONNECTION):
+        if isinstance(result, Unknown) or result == _UNREACHED:
             slot.backoff_ms = min(max(BACKOFF_MS, 2 * slot.backoff_ms), BACKOFF_MS_MAX)
         else:
             slot.backoff_ms = 0
@@ -350,8 +357,10 @@ class Clients:
         self._advance(slot, result)
 
     def _learn(self, memory: Memory, rev: int) -> None:
-        memory.newest = max(memory.newest, rev)
-        self.common.newest = max(self.common.newest, rev)
+        if rev > memory.newest:
+            memory.newest = rev
+            if rev > self.common.newest:
+                self.common.newest = rev
 
     # ---- streams
 
@@ -388,6 +397,7 @@ class Clients:
             stream.is_over = True
             stream.close()
             self._recorder.close(stream.watcher)
+        stream.close = _nothing
 
     # ---- the faults that clients do
 

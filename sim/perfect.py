@@ -63,6 +63,8 @@ class PerfectEngine(FixedMembership, LedgerCandidate):
         self._now_ms = self._installing = 0
         self._owed_ms = NEVER_MS  # when to write the term again that a full disk refused
         self._out = Gathered()
+        self._packed: tuple[tuple[object, ...], bytes] = ((), b"")
+        """The newest append and its bytes: others mostly get the same."""
         self.role = self._role = Role(self.term, 0, False)  # made anew where its parts change
 
     # What the port shows.
@@ -70,11 +72,18 @@ class PerfectEngine(FixedMembership, LedgerCandidate):
     def step(self, now_ms: int, inputs: Sequence[RaftInput]) -> RaftOutput:
         """See Replicator."""
         self._now_ms = now_ms
-        out = self._out = Gathered()
+        out = self._out
         if self._lost_leader or self._ledger.promised.get(self._me, 0) > self.term:
             self._obey_ledger()
         for given in inputs:
-            self._take(given, now_ms)
+            # The first two are nine of ten.
+            if type(given) is raft.Receive:
+                if given.data:
+                    self._receive(given.peer, unpack(given.data))
+            elif type(given) is raft.Persisted:
+                self._persisted(given.sequence)
+            else:
+                self._take(given, now_ms)
         if now_ms >= self._owed_ms:
             self._owed_ms = NEVER_MS
             self._persist([])
@@ -84,7 +93,8 @@ class PerfectEngine(FixedMembership, LedgerCandidate):
         if self.is_leader:
             if self._rounds.held:
                 self._begin_rounds()
-            due_ms = min(due_ms, self._replicate())
+            if (other_ms := self._replicate()) < due_ms:
+                due_ms = other_ms
         if self._applied != self.commit_index and not self._installing:
             self._hand_out()
         if self.role is not self._role and self.role != self._role:
@@ -94,17 +104,9 @@ class PerfectEngine(FixedMembership, LedgerCandidate):
     # Inputs.
 
     def _take(self, given: RaftInput, now_ms: int) -> None:
-        # The first two are nine of ten.
-        if type(given) is raft.Receive:
-            if given.data:
-                self._receive(given.peer, unpack(given.data))
-        elif type(given) is raft.Persisted:
-            self._persisted(given.sequence)
-        else:
-            self._take_other(given, now_ms)
-
-    def _take_other(self, given: RaftInput, now_ms: int) -> None:
         match given:
+            case raft.Tick() | raft.Transfer() | raft.ChangeMember():
+                pass
             case raft.Propose(token, payload):
                 self._propose(token, payload)
             case raft.ReadIndex(token):
@@ -127,8 +129,6 @@ class PerfectEngine(FixedMembership, LedgerCandidate):
                 self._snapshot(given)
             case raft.SnapshotInstalled():
                 self._installed(given.index)
-            case raft.Transfer() | raft.ChangeMember() | raft.Tick():
-                pass
             case raft.Receive() | raft.Persisted():
                 raise AssertionError("taken before")
 
@@ -222,15 +222,18 @@ class PerfectEngine(FixedMembership, LedgerCandidate):
     def _replicate(self) -> int:
         """Send what there is; return when time alone has something to do here."""
         log, now_ms, commit = self._log, self._now_ms, self.commit_index
+        last_index = log.last_index
         is_asking = bool(self._rounds.under_way)
         due_ms, must_know = NEVER_MS, commit if self._lossy else 0
         for peer, follower in self._peers.items():
             if not follower.is_linked:
                 continue
-            waits = is_asking or follower.match < log.last_index or follower.knows < must_know
+            waits = is_asking or follower.match < last_index or follower.knows < must_know
+            if not waits and not follower.owes and follower.told >= commit:
+                continue  # It has everything.
             if (waits or follower.owes) and follower.is_overdue(now_ms, waits=waits):
                 self._try_again(peer)
-            while follower.next <= log.last_index:
+            while follower.next <= last_index:
                 if follower.next <= log.base_index:
                     if follower.wants_snapshot(now_ms, lossy=self._lossy):
                         self._out.send_snapshot.append((peer, log.base_index))
@@ -260,7 +263,10 @@ class PerfectEngine(FixedMembership, LedgerCandidate):
         previous = max(min(follower.next - 1, self._log.last_index), self._log.base_index)
         packed = [(entry.index, entry.term, entry.payload) for entry in entries]
         term = self._log.term_at(previous)
-        self._send(peer, (say.APPEND, self.term, previous, term, packed, self.commit_index, number))
+        message = (say.APPEND, self.term, previous, term, packed, self.commit_index, number)
+        if message != self._packed[0]:
+            self._packed = message, pack(message)
+        self._out.send.append((peer, self._packed[1], 0))
         follower.was_told(self.commit_index)
 
     def _renew_link(self, peer: int) -> None:
@@ -331,7 +337,8 @@ class PerfectEngine(FixedMembership, LedgerCandidate):
         number: int,
     ) -> None:
         assert not self.is_leader, "INV-ONE-LEADER-PER-TERM"
-        self._follow(self.term, peer)
+        if peer != self.leader:
+            self._follow(self.term, peer)
         if self._installing:
             return
         if not self._log.matches(previous, previous_term):
@@ -343,8 +350,9 @@ class PerfectEngine(FixedMembership, LedgerCandidate):
         if fresh:
             self._write(fresh)
         match = packed[-1][0] if packed else previous
-        self._matched = max(self._matched, match)
-        self._commit_to(min(commit, match))
+        if match > self._matched:
+            self._matched = match
+        self._commit_to(commit if commit < match else match)
         if number > 0:
             # The round alone promises nothing but the term.
             settled = min(match, self._log.durable)
@@ -366,7 +374,8 @@ class PerfectEngine(FixedMembership, LedgerCandidate):
     def _acknowledged(self, peer: int, match: int, hint: int, number: int, commit: int) -> None:
         follower = self._peers[peer]
         follower.heard_ms = self._now_ms
-        follower.knows = max(follower.knows, commit)
+        if commit > follower.knows:
+            follower.knows = commit
         if number > 0:
             follower.confirmed = number
             self._rounds.confirm(peer, number)
@@ -378,12 +387,16 @@ class PerfectEngine(FixedMembership, LedgerCandidate):
 
     def _advance(self) -> None:
         """Commit what a majority holds durably, if it is of this term."""
+        if self.commit_index == self._log.last_index:
+            return
         matches = [each.match for each in self._peers.values()]
         index = sorted([self._log.durable, *matches])[-self._ledger.majority]
         if index > self.commit_index and self._log.term_at(index) == self.term:
             self._commit_to(index)
 
     def _commit_to(self, index: int) -> None:
+        if index <= self.commit_index:
+            return
         for each in range(self.commit_index + 1, index + 1):
             entry = self._log.entry_at(each)
             assert entry is not None, "INV-LOG-MATCHES: commits what is not there"
@@ -407,9 +420,8 @@ class PerfectEngine(FixedMembership, LedgerCandidate):
         self._sequence += 1
         hard = None
         if not entries or self.commit_index > self._hint + 20:
-            hard = raft.HardState(
-                self.term, self._ledger.leaders.get(self.term, 0), self.commit_index
-            )
+            leader = self._ledger.leaders.get(self.term, 0)
+            hard = raft.HardState(self.term, leader, self.commit_index)
             self._hint = self.commit_index
             self._term_sequence = self._sequence
         self._log.persist(self._sequence)

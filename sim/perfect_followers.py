@@ -69,14 +69,16 @@ class Follower:
 
     def was_told(self, commit: int) -> None:
         """A message to it says what is committed."""
-        self.told = max(self.told, commit)
+        if commit > self.told:
+            self.told = commit
         self.held_ms = NEVER_MS
         while self.offered and self.offered[0] <= commit:
             self.offered.popleft()
 
     def must_hear(self, now_ms: int, commit: int) -> bool:
         """Whether to say now what is committed, with nothing else to say."""
-        self.held_ms = min(self.held_ms, now_ms)
+        if now_ms < self.held_ms:
+            self.held_ms = now_ms
         is_awaited = bool(self.offered) and self.offered[0] <= commit
         return is_awaited or self.told < 0 or self.held_ms + COMMIT_MS <= now_ms
 
@@ -84,7 +86,8 @@ class Follower:
     def due_ms(self) -> int:
         """When time alone has something to do for it."""
         retry_ms = self.heard_ms + RETRY_MS if self.owes else NEVER_MS
-        return min(retry_ms, self.held_ms + COMMIT_MS)
+        commit_ms = self.held_ms + COMMIT_MS
+        return retry_ms if retry_ms < commit_ms else commit_ms
 
     def wants_snapshot(self, now_ms: int, *, lossy: bool) -> bool:
         """Whether to send a snapshot now; then not again for long.
@@ -109,7 +112,8 @@ class Follower:
         if index <= self.match:
             return False
         self.match = index
-        self.next = max(self.next, index + 1)
+        if self.next <= index:
+            self.next = index + 1
         self.snapshot_ms = 0
         return True
 

@@ -89,8 +89,11 @@ class PerfectLog:
 
     def persisted(self, sequence: int) -> None:
         """Everything up to this sequence is durable."""
-        while self._unsynced and self._unsynced[0][0] <= sequence:
-            self.durable = max(self.durable, self._unsynced.popleft()[1])
+        unsynced = self._unsynced
+        while unsynced and unsynced[0][0] <= sequence:
+            upto = unsynced.popleft()[1]
+            if upto > self.durable:
+                self.durable = upto
 
     def withdraw(self, sequence: int) -> int:
         """Forget what from this sequence on was to be made durable; return the last index kept."""

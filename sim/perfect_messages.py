@@ -44,7 +44,10 @@ def kind_of(data: bytes) -> str:
 
 
 class Gathered:
-    """What one step asks for, as it gathers."""
+    """What a step asks for, as it gathers. One serves all steps of a life.
+
+    Most steps ask for a thing or two: nine new lists for each cost as much as a message.
+    """
 
     __slots__ = (
         "apply", "install", "persist", "read_lost", "read_ready", "resolved", "role", "send",
@@ -55,6 +58,9 @@ class Gathered:
         self.persist: list[Persist] = []
         self.send: list[tuple[int, bytes, int]] = []
         self.apply: list[Entry] = []
+        self._begin_rare()
+
+    def _begin_rare(self) -> None:
         self.read_ready: list[tuple[int, int]] = []
         self.read_lost: list[int] = []
         self.resolved: list[Outcome] = []
@@ -63,18 +69,29 @@ class Gathered:
         self.role: Role | None = None
 
     def whole(self, next_deadline_ms: int | None) -> RaftOutput:
-        """Return it as the port wants it."""
+        """Return it as the port wants it, and begin anew: what is given away is not touched."""
+        persist, send, apply, ready = self.persist, self.send, self.apply, self.read_ready
+        resolved, role, lost = self.resolved, self.role, self.read_lost
+        snapshots, install = self.send_snapshot, self.install
+        if persist:
+            self.persist = []
+        if send:
+            self.send = []
+        if apply:
+            self.apply = []
+        if ready or resolved or role or lost or snapshots or install:
+            self._begin_rare()
         values = (
-            self.persist,
-            self.send,
-            self.apply,
-            self.read_ready,
-            self.resolved,
-            self.role,
+            persist or (),
+            send or (),
+            apply or (),
+            ready or (),
+            resolved or (),
+            role,
             next_deadline_ms,
-            self.read_lost,
-            self.send_snapshot,
-            self.install,
+            lost or (),
+            snapshots or (),
+            install,
             (),
             None,
         )

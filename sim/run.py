@@ -100,6 +100,7 @@ def _run(plan: Plan, *, trace: bool) -> Run:
     done.stats["turns"] = sum(member.turns for member in cluster.members)
     done.stats["entries"] = len(cluster.hashes)
     done.broken = broken
+    cluster.forget()
     return done
 
 
@@ -172,6 +173,7 @@ def course(plan: Plan, cluster: Cluster, *, tier: int) -> Generator[int, None, R
     history.caches = [
         cached(memory, history.ended_us) for memory in clients.memories if memory.cached_rev
     ]
+    clients.forget()
     stats = {
         "events": world.events,
         "messages": cluster.network.messages,

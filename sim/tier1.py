@@ -151,9 +151,7 @@ class Tier1Cluster:
     def watch(self, member: int, spec: WatchSpec, sink: Callable[[Seen], None]) -> Watching:
         """See Endpoint."""
         machine = self.members[self.provision.turn_to(member)]
-        stream = WatchStream()
-        watching = Watching(machine, 0, sink, stream)
-        stream.token = watching
+        watching = Watching(machine, 0, sink, WatchStream())
         wants_leader = self._wants.random() < 0.5
         self.world.after_us(
             machine.client_delay_us(), partial(self._open, machine, watching, spec, wants_leader)
@@ -201,6 +199,8 @@ class Tier1Cluster:
                 f"INV-REPLY-AFTER-PERSIST: member {member} applied index {len(self.hashes)} and "
                 f"comes back with a log up to {last_index}"
             )
+        if not machine.is_up:
+            _take_apart(machine)
         machine.start()
 
     def crash(self, member: int, survival: Survival) -> None:
@@ -357,6 +357,13 @@ class Tier1Cluster:
                 invariants.check(machine.driver.node.state)
             machine.crash("all", "end")
 
+    def forget(self) -> None:
+        """Take all apart, once nobody asks for anything: it goes at once, not when collected."""
+        for machine in self.members:
+            _take_apart(machine)
+            vars(machine).clear()
+        vars(self).clear()
+
     # What members tell.
 
     def entered(self, number: int) -> None:
@@ -403,3 +410,10 @@ class Tier1Cluster:
         if a in self.ledger.stopped or b in self.ledger.stopped:
             return False
         return self.network.is_free(a - 1, b - 1)
+
+
+def _take_apart(machine: Member) -> None:
+    """Empty the last life's parts: they hold on to each other, and to all that it had."""
+    if machine.life:
+        vars(machine.driver.node).clear()
+        vars(machine.driver).clear()

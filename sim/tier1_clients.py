@@ -56,7 +56,6 @@ class Watching:
     def __call__(self) -> None:
         self.sink = None
         self._tell(WatchClosed(self.stream))
-        self.stream.token = None
 
     def slow(self, ms: int) -> None:
         """Read nothing for so long."""

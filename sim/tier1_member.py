@@ -274,7 +274,8 @@ class Member:
         if io.busy:
             self._wake(self._turn_us)
         elif (due_us := self.clock.world_after_us(left_us)) < alarm.due_us:
-            alarm.set(max(due_us, self.world.now_us + self._turn_us))
+            soonest_us = self.world.now_us + self._turn_us
+            alarm.set(due_us if due_us > soonest_us else soonest_us)
 
     def _carry_out(self, io: Io) -> None:
         if io.replies:
@@ -320,10 +321,11 @@ class Member:
         driver = self.driver
         engine, state = driver.engine, driver.node.state
         term, _, leads = engine.role
-        shown = (term, engine.commit_index, state.applied_index, state.revision, int(leads))
+        led = 1 if leads else 0
+        shown = (term, engine.commit_index, state.applied_index, state.revision, led)
         if shown != self._shown:
             if term != (self._shown or (0,))[0]:
-                self.world.note(ROLE, self.number, term, int(leads))
+                self.world.note(ROLE, self.number, term, led)
             self._shown = shown
             self.world.note(TURN, self.number, *shown)
 
