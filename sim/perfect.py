@@ -233,7 +233,7 @@ class PerfectEngine(FixedMembership, LedgerCandidate):
                 continue  # It has everything.
             if (waits or follower.owes) and follower.is_overdue(now_ms, waits=waits):
                 self._try_again(peer)
-            while follower.next <= last_index:
+            while follower.next <= last_index and follower.lacks in (0, follower.next):
                 if follower.next <= log.base_index:
                     if follower.wants_snapshot(now_ms, lossy=self._lossy):
                         self._out.send_snapshot.append((peer, log.base_index))

@@ -30,6 +30,8 @@ class Follower:
     """It holds the log durably up to here."""
     next: int = 1
     """The first entry to send it."""
+    lacks: int = 0
+    """The entry that it said it lacks, until it has it: nothing behind is sent before; or 0."""
     told: int = -1
     """The commit index that it was told."""
     knows: int = 0
@@ -50,13 +52,14 @@ class Follower:
     def begin(self, now_ms: int, log: PerfectLog) -> None:
         """A new leader knows nothing of it, and hopes that it has everything."""
         self.match, self.next, self.told, self.knows = 0, log.last_index + 1, -1, 0
+        self.lacks = 0
         self.heard_ms, self.snapshot_ms = now_ms, 0
         self.confirmed, self.owes, self.held_ms = 0, False, NEVER_MS
         self.offered.clear()
 
     def again(self, log: PerfectLog) -> None:
         """Send anew what is not acknowledged; where nothing ever was, it must be asked first."""
-        self.next = (self.match or log.last_index) + 1
+        self.next, self.lacks = (self.match or log.last_index) + 1, 0
 
     def is_overdue(self, now_ms: int, *, waits: bool) -> bool:
         """Whether to ask again now for what is waited for; then not again for a while."""
@@ -104,14 +107,21 @@ class Follower:
         self.snapshot_ms = now_ms + (SNAPSHOT_MS if well else RETRY_MS)
 
     def differs(self, hint: int) -> None:
-        """It does not have what it was sent something behind of: go back."""
-        self.next = min(self.next, max(hint, self.match) + 1)
+        """It does not have what it was sent something behind of: go back, once.
+
+        It says so of each message that was on its way.
+        """
+        first = max(hint, self.match) + 1
+        if first < self.next and (first < self.lacks or not self.lacks):
+            self.next = self.lacks = first
 
     def matches(self, index: int) -> bool:
         """It holds the log up to an index; whether that is news."""
         if index <= self.match:
             return False
         self.match = index
+        if self.lacks <= index:
+            self.lacks = 0
         if self.next <= index:
             self.next = index + 1
         self.snapshot_ms = 0
