@@ -247,11 +247,12 @@ def future_watch_begins_now() -> Generator[None]:
 def _lagging(*watches: Item) -> Callable[[], Plan]:
     """Return a plan in which a member is cut off until only a snapshot can help it."""
     return script(
-        *(ask(900 + 20 * n, Put("k", str(n)), client=n % 2, member=n % 2) for n in range(250)),
+        *(ask(900 + 20 * n, Put("k", str(n)), client=n % 3, member=n % 2) for n in range(250)),
         *watches,
-        fault(1_500, "isolate", member=2, ms=3_000),
+        fault(1_500, "isolate", member=2, ms=4_000),
+        *(fault(5_300, "snapshot", member=member) for member in range(2)),
         snapshot_entries=20,
-        end_ms=7_000,
+        end_ms=8_000,
     )
 
 
@@ -293,8 +294,7 @@ def watchers_stay_behind_after_install() -> Generator[None]:
     duration_ms=30_000,
     directed=_lagging(
         watch(1_000, "k", member=2),
-        ask(4_200, Compact(140), client=3),
-        fault(4_000, "snapshot", member=0),
+        ask(4_900, Compact(100), client=3),
     ),
 )
 def install_skips_what_is_compacted() -> Generator[None]:
