@@ -49,3 +49,9 @@ def test_disks_of_a_majority_are_never_damaged_while_a_demotion_is_under_way() -
     """One disk of three voters was damaged; one of the others knew already of two voters only."""
     plan = read_plan(Path(__file__).parent / "whole_plans" / "damage_beside_a_demotion.jsonl")
     assert not attempt(plan, tier=2).found
+
+
+def test_a_follower_that_missed_one_message_is_sent_the_rest_once() -> None:
+    """Each message behind it that it refused had all of them sent again: the run had no end."""
+    plan = read_plan(Path(__file__).parent / "whole_plans" / "one_message_missed.jsonl")
+    assert not attempt(plan, tier=2).found
