@@ -27,6 +27,7 @@ from net.etcd.leadership import Leadership
 from net.etcd.pb import health_pb2
 from net.etcd.pb import rpc_pb2 as pb
 from net.faultpoint import faultpoint
+from net.store.errors import StoreClosed
 from net.store.seal import Backup
 from net.store.store import Copy, Store
 from net.telemetry import Logger
@@ -287,6 +288,11 @@ class Maintenance:
         self.jobs.append((job, lambda result: self._backed_up(call, result)))
 
     def _backed_up(self, call: StreamCall, result: object) -> None:
+        if isinstance(result, StoreClosed):
+            # A received snapshot took the store's place while this waited for its thread.
+            if not call.over:
+                self._snapshot(call)
+            return
         if isinstance(result, DiskFull):
             self._log.error("failed to make a snapshot: the disk has no room for the copy")
             if not call.over:

@@ -31,6 +31,7 @@ from net.http2.limits import Http2Settings
 from net.listen import PeerInfo, Role
 from net.metrics import Metrics
 from net.slow import SlowLog
+from net.store.errors import StoreClosed
 from net.syncer import HelperJobs, HelperSync, threads
 from net.tally import SLICED, Tally
 from net.turns import PeerMessage
@@ -385,7 +386,10 @@ class ClientPort:
                 self._submit(job, then)
 
     def _submit(self, job: Job, then: Callable[[object], None]) -> None:
-        """Run a job in its thread; a full disk is a result, any other error ends the member."""
+        """Run a job in its thread; a full disk and a closed store are results.
+
+        Any other error ends the member.
+        """
         assert self._jobs is not None, "INV-PORT-STARTED"
 
         began_us = self._now_us()
@@ -398,8 +402,8 @@ class ClientPort:
 
         def done(result: outcome.Maybe[object]) -> None:
             self._tally.job_took(job.kind, self._now_us() - began_us)
-            full = result.error if isinstance(result, outcome.Error) else None
-            then(full if isinstance(full, DiskFull) else result.unwrap())
+            error = result.error if isinstance(result, outcome.Error) else None
+            then(error if isinstance(error, DiskFull | StoreClosed) else result.unwrap())
 
         self._jobs.submit(run, done)
 

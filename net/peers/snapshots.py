@@ -23,6 +23,7 @@ from net.peers.limits import BACKUP_KEPT_MS, LOAD_SLICES, PACE_MS
 from net.peers.links import Links
 from net.peers.staging import Loaded, Part, Stager
 from net.peers.stream import Accept, Chunk, End, Incoming, Offer, Outgoing, Stop, Taken
+from net.store.errors import StoreClosed
 from net.store.seal import Copied, Sealing
 from net.store.store import Store, retire
 from net.telemetry import Logger
@@ -212,7 +213,7 @@ class Snapshots:
     def _backed_up(self, result: object) -> None:
         self._is_backing_up = False
         waiting, self._waiting = self._waiting, {}
-        if isinstance(result, DiskFull):
+        if isinstance(result, DiskFull | StoreClosed):
             for peer in waiting:
                 self.give(SnapshotGone(peer, False))
             return

@@ -5,7 +5,7 @@ as from any other file.
 """
 
 import errno
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import apsw
@@ -23,6 +23,21 @@ class StoreHeld(Exception):
     Trine itself has one writer and never meets its own lock, so this takes a foreign program
     that began a write. The batch is still the caller's: it writes it again at its next flush.
     """
+
+
+class StoreClosed(Exception):
+    """Another store took this one's place before a job on it began; that one can be asked."""
+
+
+@contextmanager
+def unless_closed(path: str, is_closed: Callable[[], bool]) -> Generator[None, None, None]:
+    """Raise StoreClosed for what SQLite says of a store that was closed, and maybe deleted."""
+    try:
+        yield
+    except (apsw.ConnectionClosedError, apsw.CantOpenError) as error:
+        if not is_closed():
+            raise
+        raise StoreClosed(path) from error
 
 
 @contextmanager

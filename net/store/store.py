@@ -31,7 +31,7 @@ from net.disk import Disk, DiskFull
 from net.store import connection, files, meta, schema, seal
 from net.store.batch import Batch, ChangeRow, Identity, Meta, signed, unsigned
 from net.store.connection import Database
-from net.store.errors import StoreError, StoreHeld, disk_errors
+from net.store.errors import StoreClosed, StoreError, StoreHeld, disk_errors, unless_closed
 
 _INSERT_CHANGE = "INSERT INTO change VALUES(?,?,?,?,?,?,?,?,?,?)"
 _DELETE_CHANGE = "DELETE FROM change WHERE number = ?"
@@ -319,7 +319,7 @@ class Store:
     def backup(self, target: str) -> seal.Backup:
         """Write the state as of now to a new file of etcd's snapshot shape, durably.
 
-        `target` must not exist or be the remains of an earlier attempt.
+        `target` must not exist or be the remains of an earlier attempt. Raises StoreClosed.
         """
         Piecework(self.copying(target)).whole()
         with self._room_for(target):
@@ -329,7 +329,7 @@ class Store:
         """Write the state as of now to a new database file, in slices; its end is not durable.
 
         Other jobs may run between slices, and writes beside them: it is the state as it is at the
-        first one. `target` as for `backup`; closed before its end, it leaves a part of it.
+        first one. As `backup`; closed before its end, it leaves a part of the target.
         """
         files.sweep(self._disk, target)
         with self._room_for(target):
@@ -375,11 +375,11 @@ class Store:
 
     @contextmanager
     def _room_for(self, path: str) -> Generator[None, None, None]:
-        """Turn SQLite's word for a full disk into the disk's, and leave no half copy behind."""
+        """Turn SQLite's word for what hinders a copy into ours, and leave no half copy behind."""
         try:
-            with disk_errors(path):
+            with disk_errors(path), unless_closed(self.path, lambda: self._is_closed):
                 yield
-        except DiskFull:
+        except (DiskFull, StoreClosed):
             files.sweep(self._disk, path)
             raise
 

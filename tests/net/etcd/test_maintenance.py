@@ -11,6 +11,7 @@ from net.etcd.maintenance import DIGEST_BYTES, SNAPSHOT_PIECE_BYTES
 from net.etcd.pb import health_pb2
 from net.etcd.pb import rpc_pb2 as pb
 from net.store.batch import Identity
+from net.store.errors import StoreClosed
 from net.store.snapshot import restore
 from net.store.store import Store
 from tests.grpc_world import KV, MAINTENANCE, GrpcWorld, put
@@ -186,6 +187,23 @@ def test_a_snapshot_without_room_is_refused(
     monkeypatch.setattr(Store, "backup", full)
     told = world.connect().refused(MAINTENANCE + "Snapshot", pb.SnapshotRequest())
     assert told == (EXHAUSTED, "etcdserver: mvcc: database space exceeded")
+
+
+def test_a_snapshot_of_a_store_that_was_replaced_meanwhile_is_made_of_the_new_one(
+    world: GrpcWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = Store.backup
+
+    def closed(store: Store, path: str) -> object:
+        monkeypatch.setattr(Store, "backup", backup)
+        raise StoreClosed(path)
+
+    monkeypatch.setattr(Store, "backup", closed)
+    heard = world.connect().ask(MAINTENANCE + "Snapshot", pb.SnapshotRequest())
+    world.settle(20)
+    assert heard.status == (0, "")
+    pieces = [pb.SnapshotResponse.FromString(m).blob for m in heard.messages()]
+    assert pieces[-1] == hashlib.sha256(b"".join(pieces[:-1])).digest()
 
 
 # Leadership, downgrade, health.

@@ -13,9 +13,10 @@ import pytest
 from net.disk import RealDisk
 from net.store import check
 from net.store.batch import Batch, Identity
-from net.store.errors import StoreError
+from net.store.errors import StoreClosed, StoreError
 from net.store.seal import Backup
 from net.store.snapshot import Status, install, restore, status, verify
+from net.store.store import retire
 from tests.stores import IDENTITY, History, filled, new_store, open_store, rows_of
 
 OTHER = Identity(cluster_id=1, member_id=2**64 - 1)
@@ -49,6 +50,15 @@ def test_a_backup_is_a_database_with_its_hash_behind_it(tmp_path: Path) -> None:
     assert made == Backup(str(tmp_path / "snap.db"), len(data), digest, 20, 3, 21)
     assert (len(data) % 512, data[-32:], data[18:20]) == (32, digest, b"\x01\x01")
     assert sorted(os.listdir(tmp_path)) == ["snap.db", "state-1.db"]
+
+
+def test_a_store_whose_place_another_took_has_no_backup_and_leaves_no_part(tmp_path: Path) -> None:
+    store = filled(str(tmp_path))
+    store.close()
+    retire(RealDisk(), str(tmp_path), store.generation)
+    with pytest.raises(StoreClosed):
+        store.backup(str(tmp_path / "snap.db"))
+    assert os.listdir(tmp_path) == []
 
 
 def test_an_earlier_attempt_at_a_backup_is_replaced(tmp_path: Path) -> None:
