@@ -213,6 +213,7 @@ class Machine:
         self._held_index = max(self._held_index, self._last_index)
         if self._scope is not None:
             # It was ended a moment ago, and its last life is still being folded up.
+            self.is_damaged = True
             self._when_over = partial(self._damage, what, file, at_permille, bit)
             return True
         self._damage(what, file, at_permille, bit)

@@ -44,7 +44,8 @@ class Moments:
         while True:
             if self._is_woken:
                 await self.settle()
-            next_us = min(world.next_us() or end_us, self._deadline_us, end_us)
+            due_us = world.next_us()
+            next_us = min(end_us if due_us is None else due_us, self._deadline_us, end_us)
             self._is_under_way = True
             try:
                 world.run_until(next_us)

@@ -55,3 +55,15 @@ def test_a_follower_that_missed_one_message_is_sent_the_rest_once() -> None:
     """Each message behind it that it refused had all of them sent again: the run had no end."""
     plan = read_plan(Path(__file__).parent / "whole_plans" / "one_message_missed.jsonl")
     assert not attempt(plan, tier=2).found
+
+
+def test_a_clients_snapshot_behind_the_switch_to_a_received_one_is_of_the_new_store() -> None:
+    """It waited for its thread, met a store that was closed meanwhile, and ended the member."""
+    plan = read_plan(Path(__file__).parent / "whole_plans" / "snapshot_behind_a_switch.jsonl")
+    assert not attempt(plan, tier=2).found
+
+
+def test_time_does_not_run_away_from_who_is_roused_at_the_start() -> None:
+    """Something due at 0 was taken for nothing due: all members stood still until the end."""
+    plan = read_plan(Path(__file__).parent / "whole_plans" / "something_due_at_the_start.jsonl")
+    assert not attempt(plan, tier=2).found
