@@ -40,6 +40,8 @@ KEEPALIVE_MS = 3_000
 One on which nobody has said a word by then is given up.
 """
 KEEPALIVE_TIMEOUT_MS = 1_500
+NO_LEADER = "etcdserver: no leader"
+"""What a stream ends with that wants a leader where nobody leads for too long."""
 
 Then = Callable[[Result], None]
 
@@ -166,10 +168,10 @@ class WatchStream:
         self._stream_id = 0
         self._watch_id = 0
 
-    def begin(self, spec: WatchSpec) -> None:
+    def begin(self, spec: WatchSpec, *, wants_leader: bool) -> None:
         """Ask for the watcher."""
         http2 = self._channel.http2
-        self._stream_id = http2.call(WATCH, self)
+        self._stream_id = http2.call(WATCH, self, wants_leader=wants_leader)
         http2.send(self._stream_id, watch_request(spec))
         self._channel.flush()
 
@@ -197,6 +199,8 @@ class WatchStream:
     def ended(self, code: int, text: str) -> None:
         """See Sink."""
         sink, self._sink = self._sink, None
+        if text == NO_LEADER:
+            self._world.mark("stream ended without a leader")
         if sink is not None:
             sink(Seen(self._world.now_us, "lost", 0, reason=f"{code}: {text}"))
 
@@ -213,6 +217,7 @@ class WireEndpoint:
         self._dial = dial
         self._ids = ids
         self._channels: dict[tuple[int, int], Channel] = {}
+        self._wants = world.chance("wants-leader")
         self._turn = 0
         self._asked = 0
         self._dialled = 0
@@ -246,7 +251,8 @@ class WireEndpoint:
         """See Endpoint."""
         stream = WatchStream(self._world, self._channel(member, watches=True), sink)
         # What fails at once is told at a later event all the same.
-        self._world.after_us(0, partial(stream.begin, spec))
+        wants_leader = self._wants.random() < 0.5
+        self._world.after_us(0, partial(stream.begin, spec, wants_leader=wants_leader))
         return stream
 
     def call(self, member: int, path: str, data: bytes, sink: Sink) -> None:

@@ -76,14 +76,18 @@ class Http2Client:
     def __len__(self) -> int:
         return len(self._streams)
 
-    def call(self, path: str, sink: Sink, *, timeout_ms: int = 0) -> int:
-        """Begin a call."""
+    def call(
+        self, path: str, sink: Sink, *, timeout_ms: int = 0, wants_leader: bool = False
+    ) -> int:
+        """Begin a call, which ends where nobody leads if a leader is wanted."""
         stream_id = self._next
         self._next += 2
         self._streams[stream_id] = _Stream(sink, self._stream_window)
         block = _request_block(path)
         if timeout_ms:
             block += _literal(b"grpc-timeout", b"%dm" % timeout_ms)
+        if wants_leader:
+            block += _literal(b"hasleader", b"true")
         if self._says_no_table:
             self._says_no_table = False
             block = NO_TABLE + block
